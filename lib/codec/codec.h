@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* codec: compression of one block, as rows of a table. Contexts are kept per thread of the caller in a struct codec_ctx. */
+#ifndef CODEC_H
+#define CODEC_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "lcpfs/error.h"
+
+/* On-disk ids (the `comp` byte of a pointer); never reused. The level is not stored. */
+enum codec_id { CODEC_NONE = 0, CODEC_LZ4 = 1, CODEC_ZSTD = 2, CODEC_LZMA2 = 3, CODEC_N };
+
+/* What a user asks for: "off", "lz4", "zstd[:-7..19]" (default 3), "lzma[:0..9]" (default 6). */
+struct codec_spec { uint8_t id; int8_t level; };
+/* -LCPFS_EINVAL with the allowed forms in the message. */
+int codec_parse(const char *text, struct codec_spec *out, struct lcpfs_error *err);
+/* The canonical text, "zstd:3"; `len` at least 16. */
+void codec_print(struct codec_spec spec, char *text, size_t len);
+const char *codec_name(unsigned id); /* "zstd", NULL for an unknown id */
+
+/* Compression and decompression contexts of one thread, made on first use and reused. */
+struct codec_ctx;
+struct codec_ctx *codec_ctx_create(void); /* NULL: out of memory */
+void codec_ctx_destroy(struct codec_ctx *c);
+
+/*
+ * Compress src into dst. Returns the stored length, or 0 when the block is to be stored plain: the result would not
+ * save at least 1/16 of src_len and one 512-byte sector, or the codec failed. `cap` may be anything; dst beyond the
+ * returned length is garbage. An incompressible block is found early, by a quick probe of its beginning, where the codec is slow.
+ * The result depends on src, spec and the library version only: never on the thread or the context's past.
+ */
+size_t codec_compress(struct codec_ctx *c, struct codec_spec spec, const void *src, size_t src_len, void *dst, size_t cap);
+
+/*
+ * Decompress exactly dst_len bytes from all of src. LCPFS_ECORRUPT when src is not a block of this codec that decodes to
+ * exactly dst_len bytes (zstd: one standard frame, window at most max(dst_len, 1 KiB) rounded up to a legal window, no
+ * dictionary, nothing after it); LCPFS_EUNSUP for an unknown id; memory used is bounded by a function of dst_len.
+ */
+int codec_decompress(struct codec_ctx *c, unsigned id, const void *src, size_t src_len, void *dst, size_t dst_len,
+                     struct lcpfs_error *err);
+/* The same, but stops once the first `want` bytes of dst are there (dst still has room for dst_len); others: decodes all. */
+int codec_decompress_head(struct codec_ctx *c, unsigned id, const void *src, size_t src_len, void *dst, size_t dst_len,
+                          size_t want, struct lcpfs_error *err);
+
+/* The versions of the libraries in use: "zstd 1.5.4, lz4 1.9.4, lzma 5.4.1": what determinism depends on. */
+const char *codec_versions(void);
+#endif
