@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scrub, fsck, and looking at structures. */
+#ifndef LCPFS_CHECK_H
+#define LCPFS_CHECK_H
+#include "lcpfs/tree.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One finding. */
+struct lcpfs_problem {
+	const char *code;     /* stable, "block-csum", "dirent-no-inode" ... */
+	unsigned phase;       /* fsck: 0-5; scrub: 2 */
+	const char *dataset;  /* "home@mon", NULL: not of a dataset */
+	const char *path;     /* file it belongs to, NULL: none or not known */
+	uint64_t ino, offset, length; /* 0: not known */
+	uint64_t addr;        /* 0: none */
+	const char *text;     /* a sentence */
+};
+typedef void lcpfs_problem_fn(void *arg, const struct lcpfs_problem *p);
+
+struct lcpfs_scrub_stats { uint64_t blocks, bytes, bad_blocks, datasets; };
+struct lcpfs_check_opts {
+	bool data;            /* fsck: also read and verify contents */
+	lcpfs_problem_fn *problem;
+	lcpfs_progress_fn *progress;
+	void *arg;
+};
+/* Every block of every dataset and snapshot once; -LCPFS_ECSUM when anything is damaged (after reading all). */
+int lcpfs_scrub(struct lcpfs_pool *p, const struct lcpfs_check_opts *o, struct lcpfs_scrub_stats *st, struct lcpfs_error *err);
+/* Phases P0-P5 on a pool opened read-only; never writes. *problems = how many. Opens the device itself. */
+int lcpfs_fsck(const char *path, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o, uint64_t *problems, struct lcpfs_error *err);
+/* The same on a device (owned from now on). */
+int lcpfs_fsck_dev(struct lcpfs_blockdev *dev, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o, uint64_t *problems, struct lcpfs_error *err);
+
+/*
+ * Structures as lines of text. what: "labels", "uberblocks", "config", "pool" (items of the pool tree), "space", "tree:DATASET" (items),
+ * "nodes:DATASET" (pointers), "block:CHUNK:SECTOR:PSIZE" (a stored block as hex and, when a node, decoded), "path:DATASET:PATH" (all items of a file), "key:DATASET:HEX" (items with this key prefix).
+ */
+int lcpfs_dump(struct lcpfs_pool *p, const char *what, int (*line)(void *arg, const char *text, struct lcpfs_error *err), void *arg,
+               struct lcpfs_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

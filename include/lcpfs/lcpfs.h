@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lcpfs: everything of the library. */
+#ifndef LCPFS_H
+#define LCPFS_H
+#include "lcpfs/blockdev.h"
+#include "lcpfs/check.h"
+#include "lcpfs/dataset.h"
+#include "lcpfs/error.h"
+#include "lcpfs/file.h"
+#include "lcpfs/hooks.h"
+#include "lcpfs/pool.h"
+#include "lcpfs/stream.h"
+#include "lcpfs/tree.h"
+#endif

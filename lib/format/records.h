@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys and values of the pool tree and the space tree. Does no I/O. */
+#ifndef FORMAT_RECORDS_H
+#define FORMAT_RECORDS_H
+#include "base/buf.h"
+#include "format/ptr.h"
+
+/* First byte of a pool-tree key; numbers are never reused. REF.. are reserved, not built. */
+enum pool_table {
+	TBL_DS = 0x01,      /* id(8)                  -> dataset record, owns the root pointer (absent: empty tree) */
+	TBL_NAME = 0x02,    /* parent(8) name         -> le64 id; a snapshot: parent = its dataset, name "@x" */
+	TBL_SNAPTXG = 0x03, /* ds(8) txg(8)           -> le64 snapshot id */
+	TBL_DEAD = 0x04,    /* ds(8) upper_txg(8)     -> le64 blocks, le64 psize */
+	TBL_PROP = 0x05,    /* ds(8) name             -> value bytes (UTF-8); a hold is "hold:TAG" */
+	TBL_FREEQ = 0x06,   /* seq(8)                 -> pending frees */
+	TBL_RECV = 0x07,    /* ds(8) ...              -> state of a receive under way */
+	TBL_HIST = 0x08,    /* txg(8)                 -> le64 time_s, command text */
+	TBL_SCAN = 0x09,    /* id(8)                  -> cursor or unrecovered error */
+	TBL_REF = 0x20, TBL_DDT = 0x21, TBL_REMAP = 0x22, TBL_KEY = 0x23, TBL_PENDLOG = 0x24, /* reserved */
+	TBL_PAGE = 0x40,    /* space tree: chunk(4) page(4) -> page value */
+};
+#define NAME_MAX_BYTES 255u
+#define POOL_KEY_MAX (1 + 8 + 256)
+
+size_t key_u64(uint8_t *key, uint8_t table, uint64_t a);                      /* table, be64 */
+size_t key_u64_u64(uint8_t *key, uint8_t table, uint64_t a, uint64_t b);
+size_t key_u64_str(uint8_t *key, uint8_t table, uint64_t a, const void *s, size_t len); /* len <= 256 */
+size_t key_page(uint8_t *key, uint32_t chunk, uint32_t page);
+
+enum ds_kind { DS_FS = 1, DS_VOLUME = 2, DS_SNAPSHOT = 3, DS_BRANCH = 4, DS_HIDDEN = 5 };
+enum ds_state { DS_NORMAL = 0, DS_RECEIVING = 1, DS_DESTROYING = 2 };
+#define DS_GROUP_NONE 0xffffffffu
+#define DSREC_LEN 224u
+#define DS_ROOT_ID 1u
+
+/*
+ * Dataset record, 224 bytes then TLVs (kept byte for byte):
+ *   0 id  8 guid  16 family  24 u8 kind 25 u8 state 26 u16 flags 28 u32 n_children  32 parent  40 prev_snap  48 prev_snap_txg
+ *  56 origin  64 next_hint  72 created_txg  80 i64 created_s  88 u32 group  92 u8 height 93 u8 keygen 94 u16 zero
+ *  96 root_auth[16]  112 shape_id[16]  128 ref_psize  136 ref_lsize  144 ref_blocks  152 n_inodes  160 log_seq
+ * 168 quota[4] (quota, reservation, refquota, refreservation)  200 u32 created_ns  204 zero[20]
+ */
+struct dsrec {
+	uint64_t id, guid, family;
+	uint8_t kind, state;
+	uint16_t flags;
+	uint32_t n_children;
+	uint64_t parent, prev_snap, prev_snap_txg, origin, next_hint, created_txg;
+	int64_t created_s;
+	uint32_t created_ns, group;
+	uint8_t height, keygen;
+	uint8_t root_auth[16], shape_id[16];
+	uint64_t ref_psize, ref_lsize, ref_blocks, n_inodes, log_seq;
+	uint64_t quota[4];
+	struct blkptr root; /* stored as the item's pointer; null: empty, no pointer */
+};
+void dsrec_encode(const struct dsrec *r, uint8_t raw[DSREC_LEN]);
+/* `ptr` NULL: the item owns no pointer. */
+int dsrec_decode(struct dsrec *out, const uint8_t *raw, size_t len, const uint8_t *ptr, struct lcpfs_error *err);
+void dsrec_print(const struct dsrec *r, struct buf *out);
+
+/* One line for any item of the pool or space tree. */
+void record_print(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, const uint8_t *ptrs, unsigned nptr, struct buf *out);
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * space: which allocation units of each chunk are used, in memory, and choosing where a block goes.
+ *
+ * Two bits per unit: `used` is what the bitmap pages say (blocks, but never nodes of the space tree), `busy` is what may not be
+ * allocated: used now, used in one of the last K space trees, or holding a node of one of those trees.
+ * Pages (2^15 units) are loaded on demand through a hook; spa loads and saves them in the space tree.
+ *
+ * Invariants
+ *  (1) used implies busy.  (2) Only units with busy clear are allocated.
+ *  (3) What commit t freed stays busy until commit t+1 is published (K = 2), and while a root older than t is pinned.
+ *  (4) Units allocated and freed between two commits are free at once: nothing published names them.
+ * Any thread; one lock.
+ */
+#ifndef SPACE_H
+#define SPACE_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "lcpfs/error.h"
+
+#define SPACE_PAGE_UNITS 32768u
+#define SPACE_PAGE_BYTES (SPACE_PAGE_UNITS / 8)
+
+struct space;
+/* Fill used[] of a page as the newest space tree has it, and busy_extra[] as older kept trees have it (zeroed before). */
+typedef int space_load_fn(void *arg, uint32_t chunk, uint32_t page, uint8_t used[SPACE_PAGE_BYTES],
+                          uint8_t busy_extra[SPACE_PAGE_BYTES], struct lcpfs_error *err);
+struct space *space_create(space_load_fn *load, void *arg);
+void space_destroy(struct space *s);
+
+/* Chunks known: `sectors` long now, unit 2^ashift bytes. A later call with more sectors lengthens it. */
+int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned ashift, bool allocatable, struct lcpfs_error *err);
+
+/*
+ * Find room for `sectors` and mark it used (counted) or only busy (a node of the space tree). Next fit from the cursor, ascending over chunks.
+ * LCPFS_ENOSPC when there is no run: the caller grows the pool and tries again.
+ */
+int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err);
+/*
+ * Give up a block. `fresh`: allocated since the last commit, free at once; else free in the pages now and allocatable when settled. Freeing what is
+ * not used is LCPFS_ECORRUPT (a double free), nothing changes.
+ */
+int space_free(struct space *s, uint64_t addr, uint32_t sectors, bool counted, bool fresh, struct lcpfs_error *err);
+/* At open: this range holds a node of a kept space tree (busy, not used). Freed by space_free(counted = false). */
+int space_overlay(struct space *s, uint64_t addr, uint32_t sectors, struct lcpfs_error *err);
+
+/* Pages changed since the last call, ascending: free units and the encoded page value (9.1); absent data = all free: delete the item. */
+typedef int space_page_fn(void *arg, uint32_t chunk, uint32_t page, const uint8_t *value, size_t len, struct lcpfs_error *err);
+int space_dirty_pages(struct space *s, space_page_fn *fn, void *arg, struct lcpfs_error *err);
+/* The commit is published: what the commit before it freed joins the free units. fn (may be NULL) sees each settled range. */
+void space_settle(struct space *s, void (*fn)(void *arg, uint64_t addr, uint32_t sectors), void *arg);
+
+/* Sectors that are used / that the chunks have. */
+void space_totals(struct space *s, uint64_t *total_sectors, uint64_t *used_sectors);
+void space_set_used(struct space *s, uint64_t used_sectors); /* at open, from the uberblock */
+/* First sector of `chunk` beyond everything used or busy (for trimming the last column); loads its pages. */
+int space_high_water(struct space *s, uint32_t chunk, uint32_t *sector, struct lcpfs_error *err);
+
+/* Page values: { u32 free, u8 enc, data }. */
+enum { PAGE_ALL_FREE = 0, PAGE_ALL_USED = 1, PAGE_RLE = 2, PAGE_RAW = 3 };
+void space_page_encode(const uint8_t used[SPACE_PAGE_BYTES], struct buf *out);
+int space_page_decode(uint8_t used[SPACE_PAGE_BYTES], const uint8_t *val, size_t len, struct lcpfs_error *err);
+#endif

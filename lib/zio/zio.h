@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * zio: the I/O pipeline. Writing: compress, checksum (on all threads), then place and write in the order of submission.
+ * Reading: read, verify, decode. Encryption will be a stage between compress and checksum, parity one below write.
+ *
+ * Allocation happens in submission order whatever the number of threads, so the image is the same.
+ */
+#ifndef ZIO_H
+#define ZIO_H
+#include "btree/btree.h"
+#include "codec/codec.h"
+#include "format/ptr.h"
+#include "hash/hash.h"
+#include "space/space.h"
+#include "vdev/vdev.h"
+
+struct zio;
+struct zio_opts { unsigned threads; size_t window_bytes; /* decoded bytes in flight */ uint8_t csum; };
+int zio_create(struct zio **out, struct vdev *v, struct space *s, const struct zio_opts *o, struct lcpfs_error *err);
+void zio_destroy(struct zio *z);
+void zio_set_txg(struct zio *z, uint64_t txg); /* births of what is written from now on; call with nothing in flight */
+/* What placing calls when space_alloc finds no room: grows the pool (spa sets it). */
+void zio_set_grow(struct zio *z, int (*grow)(void *arg, uint32_t sectors, struct lcpfs_error *err), void *arg);
+
+/*
+ * Read the block bp points at into buf (bp->lsize bytes). buf holds garbage after a failure.
+ * LCPFS_EIO unreadable, LCPFS_ECSUM, LCPFS_ECORRUPT does not decode, LCPFS_ENOKEY encrypted. Any thread.
+ */
+int zio_read(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err);
+/* The same, only the first `want` decoded bytes. */
+int zio_read_head(struct zio *z, const struct blkptr *bp, void *buf, size_t want, struct lcpfs_error *err);
+/* The stored bytes (bp->psize), verified. */
+int zio_read_stored(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err);
+/* The node at bp as btree_store.read wants it. */
+int zio_read_node(struct zio *z, const struct blkptr *bp, uint8_t **ptrs_body, uint32_t *nptr, struct lcpfs_error *err);
+
+/* Called in submission order, on any thread, one at a time, with rc 0 and bp or the failure. Must be short and not call zio. */
+typedef void zio_done_fn(void *arg, int rc, const struct blkptr *bp, const struct lcpfs_error *why);
+/*
+ * Queue a data block. `buf` (malloc'ed, len bytes) is zio's from now on, also on failure. Waits while the window is full. After a first failure of
+ * any job everything later fails with the same error, until close.
+ */
+int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf, size_t len, zio_done_fn *done, void *arg,
+               struct lcpfs_error *err);
+/* All that was submitted is done; the first failure, if any. */
+int zio_wait(struct zio *z, struct lcpfs_error *err);
+/* Write a stored block as it is (received): bp's kind, lsize, psize, comp, csum, hash are set; addr and birth come back. Verifies the hash. Ordered like submit. */
+int zio_write_stored(struct zio *z, const void *stored, struct blkptr *bp, struct lcpfs_error *err);
+/* A node: header, pointers, compressed body. counted = false for nodes of the space tree. Ordered like submit. */
+int zio_write_node(struct zio *z, bool counted, unsigned level, uint64_t tree_guid, const uint8_t *ptrs, uint32_t nptr,
+                   const uint8_t *body, uint32_t body_len, struct blkptr *bp, struct lcpfs_error *err);
+/* Everything placed so far is handed to the device (not flushed). */
+int zio_push(struct zio *z, struct lcpfs_error *err);
+struct zio_stats { uint64_t blocks, lbytes, pbytes, nodes, node_bytes, reads, read_bytes; };
+void zio_get_stats(struct zio *z, struct zio_stats *out);
+#endif
