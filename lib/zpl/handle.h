@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* handle: what the opaque handles of the public API are made of. */
+#ifndef ZPL_HANDLE_H
+#define ZPL_HANDLE_H
+#include "lcpfs/lcpfs.h"
+#include "zpl/zpl.h"
+
+struct lcpfs_pool {
+	struct spa *spa;
+	bool reproducible;
+};
+struct lcpfs_dataset {
+	struct lcpfs_pool *pool;
+	struct dataset *ds;
+	uint32_t uid, gid, umask;
+};
+#endif
