@@ -26,14 +26,14 @@ void codec_ctx_destroy(struct codec_ctx *c);
 /*
  * Compress src into dst. Returns the stored length, or 0 when the block is to be stored plain: the result would not
  * save at least 1/16 of src_len and one 512-byte sector, or the codec failed. `cap` may be anything; dst beyond the
- * returned length is garbage. An incompressible block is found early, by a quick probe of its beginning, where the codec is slow.
+ * returned length is garbage. An incompressible block is found early, by quick probes all over it, where the codec is slow.
  * The result depends on src, spec and the library version only: never on the thread or the context's past.
  */
 size_t codec_compress(struct codec_ctx *c, struct codec_spec spec, const void *src, size_t src_len, void *dst, size_t cap);
 
 /*
  * Decompress exactly dst_len bytes from all of src. LCPFS_ECORRUPT when src is not a block of this codec that decodes to
- * exactly dst_len bytes (zstd: one standard frame, window at most max(dst_len, 1 KiB) rounded up to a legal window, no
+ * exactly dst_len bytes (zstd: one standard frame, window at most max(dst_len, 1 KiB) rounded up to a power of two, no
  * dictionary, nothing after it); LCPFS_EUNSUP for an unknown id; memory used is bounded by a function of dst_len.
  */
 int codec_decompress(struct codec_ctx *c, unsigned id, const void *src, size_t src_len, void *dst, size_t dst_len,

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * zstd: one standard frame without content size, checksum or dictionary id: the pointer to the block has the length
+ * and the checksum, so they would be stored twice.
+ */
+#include <zstd.h>
+#include "base/error.h"
+#include "base/le.h"
+#include "base/util.h"
+#include "codec/codec_impl.h"
+
+#define MAGIC 0xfd2fb528u
+
+/*
+ * From 1.5.5 on the row match finder (levels 4 to 12) salts its hash with what the context saw before, and output must
+ * not depend on that: there a context serves one block only.
+ */
+static bool remembers(int level)
+{
+	return level >= 4 && level <= 12 && ZSTD_versionNumber() >= 10505;
+}
+
+static bool set(ZSTD_CCtx *z, ZSTD_cParameter what, int value)
+{
+	return !ZSTD_isError(ZSTD_CCtx_setParameter(z, what, value));
+}
+
+/* A window no longer than the block follows from the block's length, which compress2 knows. */
+static size_t frame(ZSTD_CCtx *z, int level, const uint8_t *src, size_t src_len, uint8_t *dst, size_t cap)
+{
+	size_t n;
+
+	ZSTD_CCtx_reset(z, ZSTD_reset_session_and_parameters);
+	if (!set(z, ZSTD_c_compressionLevel, level) || !set(z, ZSTD_c_contentSizeFlag, 0) ||
+	    !set(z, ZSTD_c_checksumFlag, 0) || !set(z, ZSTD_c_dictIDFlag, 0))
+		return 0;
+	n = ZSTD_compress2(z, dst, cap, src, src_len);
+	return ZSTD_isError(n) ? 0 : n;
+}
+
+static size_t compress(struct codec_ctx *c, int level, const uint8_t *src, size_t src_len, uint8_t *dst, size_t cap)
+{
+	size_t n;
+
+	if (!c->zstd_c && !(c->zstd_c = ZSTD_createCCtx()))
+		return 0;
+	n = frame(c->zstd_c, level, src, src_len, dst, cap);
+	if (remembers(level)) {
+		ZSTD_freeCCtx(c->zstd_c);
+		c->zstd_c = NULL;
+	}
+	return n;
+}
+
+static bool sample_compresses(struct codec_ctx *c, const uint8_t *p)
+{
+	return frame(c->probe, 1, p, CODEC_SAMPLE, c->probe_out, CODEC_SAMPLE - CODEC_SAMPLE / 32) > 0;
+}
+
+bool codec_incompressible(struct codec_ctx *c, const uint8_t *src, size_t len)
+{
+	/* start, middle and end; a longer block, where small files may lie between large ones, every 64 KiB */
+	size_t n = MAX(3, len / (64 * KiB));
+
+	if (!c->probe && !(c->probe = ZSTD_createCCtx()))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (sample_compresses(c, src + (len - CODEC_SAMPLE) / (n - 1) * i))
+			return false;
+	return true;
+}
+
+/*
+ * Frame header (RFC 8878, 3.1.1.1): magic, then a descriptor byte:
+ *   bits 0-1 size of the dictionary id, 2 checksum, 3 reserved, 5 single segment (no window byte), 6-7 size of the length
+ * and the window byte: exponent in bits 3-7, mantissa in 0-2.
+ */
+static int check_header(const uint8_t *src, size_t src_len, size_t dst_len, struct lcpfs_error *err)
+{
+	uint64_t limit = KiB, window;
+
+	if (src_len < 6 || le_load(src, 4) != MAGIC)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: no frame");
+	if (src[4] & 0x0b)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: frame wants a dictionary or is of an unknown kind");
+	while (limit < dst_len)
+		limit *= 2;
+	window = 1ull << (10 + (src[5] >> 3));
+	window += window / 8 * (src[5] & 7);
+	if (!(src[4] & 0x20) && window > limit)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: window of %llu bytes for a block of %zu",
+		    (unsigned long long)window, dst_len);
+	if (ZSTD_findFrameCompressedSize(src, src_len) != src_len)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: frame does not end where the block does");
+	return 0;
+}
+
+static int ready(struct codec_ctx *c, struct lcpfs_error *err)
+{
+	if (!c->zstd_d && !(c->zstd_d = ZSTD_createDCtx()))
+		return lcpfs_nomem(err);
+	ZSTD_DCtx_reset(c->zstd_d, ZSTD_reset_session_only);
+	return 0;
+}
+
+static int decompress(struct codec_ctx *c, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len,
+                      struct lcpfs_error *err)
+{
+	int rc = check_header(src, src_len, dst_len, err);
+	size_t n;
+
+	if (!rc)
+		rc = ready(c, err);
+	if (rc)
+		return rc;
+	n = ZSTD_decompressDCtx(c->zstd_d, dst, dst_len, src, src_len);
+	if (ZSTD_isError(n))
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: %s", ZSTD_getErrorName(n));
+	if (n != dst_len)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: decodes to %zu bytes instead of %zu", n, dst_len);
+	return 0;
+}
+
+/* As a stream, whose window needs memory of its own: check_header has bounded it, unless the frame is a single segment. */
+static int head(struct codec_ctx *c, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len, size_t want,
+                struct lcpfs_error *err)
+{
+	ZSTD_inBuffer in = { src, src_len, 0 };
+	ZSTD_outBuffer out = { dst, want, 0 };
+	size_t n = 1;
+	int rc;
+
+	/* copying out of the window costs more than the rest of the block */
+	if (want >= dst_len - dst_len / 4)
+		return decompress(c, src, src_len, dst, dst_len, err);
+	rc = check_header(src, src_len, dst_len, err);
+	if (!rc && src[4] & 0x20 && ZSTD_getFrameContentSize(src, src_len) != dst_len)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: frame is not of %zu bytes", dst_len);
+	if (!rc)
+		rc = ready(c, err);
+	if (rc)
+		return rc;
+	while (out.pos < want && n != 0) {
+		size_t before = in.pos + out.pos;
+
+		n = ZSTD_decompressStream(c->zstd_d, &out, &in);
+		if (ZSTD_isError(n))
+			return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: %s", ZSTD_getErrorName(n));
+		if (in.pos + out.pos == before)
+			break;
+	}
+	if (out.pos < want)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: decodes to %zu bytes instead of %zu", out.pos, dst_len);
+	return 0;
+}
+
+const struct codec_row codec_row_zstd = {
+	.name = "zstd", .has_level = true, .min = -7, .max = 19, .dflt = 3, .probe_from = 3,
+	.compress = compress, .decompress = decompress, .head = head,
+};
