@@ -89,6 +89,7 @@ void codec_ctx_destroy(struct codec_ctx *c)
 	ZSTD_freeCCtx(c->zstd_c);
 	ZSTD_freeDCtx(c->zstd_d);
 	ZSTD_freeCCtx(c->probe);
+	lzma_spare_fini(&c->lzma);
 	free(c);
 }
 

@@ -9,7 +9,15 @@
 #define CODEC_MAX_LEN (1u << 30)
 #define CODEC_SAMPLE 4096 /* bytes looked at in one place to find an incompressible block */
 
+/* Memory that liblzma gave back, for its next block: it has no context to keep. */
+struct lzma_spare {
+	struct spare_head *slot[8];
+	unsigned next; /* to be replaced when all are taken */
+};
+void lzma_spare_fini(struct lzma_spare *s);
+
 struct codec_ctx {
+	struct lzma_spare lzma;
 	ZSTD_CCtx *zstd_c;
 	ZSTD_DCtx *zstd_d;
 	ZSTD_CCtx *probe;

@@ -26,60 +26,40 @@
 
 #define TARGET __attribute__((target("avx512f,avx512vl")))
 #define NAME(x) avx512x16_##x
-TARGET static inline __attribute__((always_inline)) void avx512x16_transpose(__m512i v[16])
+TARGET static inline __attribute__((always_inline)) __m512i avx512x16_gather(const uint8_t *const *p, size_t off)
 {
-	__m512i t[16], u[16];
+	__m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)(p[0] + off)));
 
-#pragma GCC unroll 8
-	for (unsigned i = 0; i < 16; i += 2) {
-		t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-		t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-	}
-#pragma GCC unroll 4
-	for (unsigned i = 0; i < 16; i += 4) { /* u[4r + c]: words c, 4+c, 8+c, 12+c of rows 4r to 4r+3 */
-		u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-		u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-		u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-		u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-	}
-#pragma GCC unroll 4
-	for (unsigned c = 0; c < 4; c++) {
-		__m512i a = _mm512_shuffle_i32x4(u[c], u[4 + c], 0x88), b = _mm512_shuffle_i32x4(u[c], u[4 + c], 0xdd);
-		__m512i d = _mm512_shuffle_i32x4(u[8 + c], u[12 + c], 0x88);
-		__m512i e = _mm512_shuffle_i32x4(u[8 + c], u[12 + c], 0xdd);
-
-		v[c] = _mm512_shuffle_i32x4(a, d, 0x88);
-		v[4 + c] = _mm512_shuffle_i32x4(b, e, 0x88);
-		v[8 + c] = _mm512_shuffle_i32x4(a, d, 0xdd);
-		v[12 + c] = _mm512_shuffle_i32x4(b, e, 0xdd);
-	}
+	/* inserting from memory is a load and a blend, which leaves the one shuffle unit to the transposition */
+	v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)(p[4] + off)), 1);
+	v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)(p[8] + off)), 2);
+	return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(const void *)(p[12] + off)), 3);
 }
 
-TARGET static inline __attribute__((always_inline)) void avx512x16_store_cvs(__m512i h[8], uint8_t *out)
+TARGET static inline __attribute__((always_inline)) void avx512x16_scatter(__m512i v, uint8_t *out)
 {
-	__m512i v[16];
-
-	for (unsigned i = 0; i < 8; i++) {
-		v[i] = h[i];
-		v[8 + i] = _mm512_setzero_si512();
-	}
-	avx512x16_transpose(v);
-	for (unsigned l = 0; l < 16; l++)
-		_mm256_storeu_si256((__m256i *)(void *)(out + 32 * l), _mm512_castsi512_si256(v[l]));
+	_mm_storeu_si128((__m128i *)(void *)out, _mm512_castsi512_si128(v));
+	_mm_storeu_si128((__m128i *)(void *)(out + 128), _mm512_extracti32x4_epi32(v, 1));
+	_mm_storeu_si128((__m128i *)(void *)(out + 256), _mm512_extracti32x4_epi32(v, 2));
+	_mm_storeu_si128((__m128i *)(void *)(out + 384), _mm512_extracti32x4_epi32(v, 3));
 }
+
 #define LANES 16
 #define VEC __m512i
 #define LOAD(p) _mm512_loadu_si512((const void *)(p))
-#define STORE(p, v) _mm512_storeu_si512((void *)(p), v)
 #define SET1(x) _mm512_set1_epi32((int)(x))
 #define ADD _mm512_add_epi32
 #define XOR _mm512_xor_si512
+#define ZIPLO32 _mm512_unpacklo_epi32
+#define ZIPHI32 _mm512_unpackhi_epi32
+#define ZIPLO64 _mm512_unpacklo_epi64
+#define ZIPHI64 _mm512_unpackhi_epi64
+#define GATHER avx512x16_gather
+#define SCATTER avx512x16_scatter
 #define ROR16(v) _mm512_ror_epi32(v, 16)
 #define ROR12(v) _mm512_ror_epi32(v, 12)
 #define ROR8(v) _mm512_ror_epi32(v, 8)
 #define ROR7(v) _mm512_ror_epi32(v, 7)
-#define TRANSPOSE avx512x16_transpose
-#define STORE_CVS avx512x16_store_cvs
 #include "hash/blake3_lanes.h"
 
 void blake3_many_avx512(const uint8_t *in, size_t n, struct blake3_job job, uint8_t *out)

@@ -3,8 +3,10 @@
  * Template of a BLAKE3 kernel: LANES inputs side by side, one 32-bit lane of each vector per input. Included once per
  * vector width by a file that defined
  *     LANES, VEC, TARGET (function attribute), NAME(x) (a name of its own for each inclusion),
- *     LOAD(p) STORE(p, v) SET1(u32) ADD XOR ROR16 ROR12 ROR8 ROR7,
- *     TRANSPOSE(v): LANES vectors of LANES words, in place, STORE_CVS(h, out): 8 vectors to LANES rows of 32 bytes.
+ *     LOAD(p) SET1(u32) ADD XOR ROR16 ROR12 ROR8 ROR7,
+ *     ZIPLO32 ZIPHI32 ZIPLO64 ZIPHI64(a, b): interleave the lower or upper words of a and b, in each 128-bit group,
+ *     GATHER(p, off): 16 bytes at off from each of p[0], p[4], p[8]... as the groups of one vector,
+ *     SCATTER(v, out): the groups of v to out, out + 128, out + 256...
  * It defines NAME(lanes) and undefines all of the above.
  */
 
@@ -34,14 +36,36 @@
 /* So many streams are more than a CPU foresees by itself. */
 #define PREFETCH (4 * BLAKE3_BLOCK)
 
-/* The 16 message words of one block of every lane. */
+/* In each group apart: row i of the four vectors becomes word i of each. */
+TARGET static inline __attribute__((always_inline)) void NAME(transpose)(VEC out[4], VEC a, VEC b, VEC c, VEC d)
+{
+	VEC ab = ZIPLO32(a, b), AB = ZIPHI32(a, b), cd = ZIPLO32(c, d), CD = ZIPHI32(c, d);
+
+	out[0] = ZIPLO64(ab, cd);
+	out[1] = ZIPHI64(ab, cd);
+	out[2] = ZIPLO64(AB, CD);
+	out[3] = ZIPHI64(AB, CD);
+}
+
+/* The 16 message words of one block of every lane: m[i] has word i of all. */
 TARGET static inline __attribute__((always_inline)) void NAME(load)(VEC m[16], const uint8_t *const p[LANES], size_t off)
 {
-	for (unsigned g = 0; g < 16 / LANES; g++) {
-#pragma GCC unroll 16
-		for (unsigned l = 0; l < LANES; l++)
-			m[g * LANES + l] = LOAD(p[l] + off + g * LANES * 4);
-		TRANSPOSE(m + g * LANES);
+#pragma GCC unroll 4
+	for (unsigned i = 0; i < 16; i += 4, off += 16)
+		NAME(transpose)(m + i, GATHER(p, off), GATHER(p + 1, off), GATHER(p + 2, off), GATHER(p + 3, off));
+}
+
+/* The chaining values, 32 bytes per lane. */
+TARGET static inline __attribute__((always_inline)) void NAME(store)(const VEC h[8], uint8_t *out)
+{
+	VEC v[8];
+
+	NAME(transpose)(v, h[0], h[1], h[2], h[3]);
+	NAME(transpose)(v + 4, h[4], h[5], h[6], h[7]);
+#pragma GCC unroll 4
+	for (unsigned l = 0; l < 4; l++) {
+		SCATTER(v[l], out + 32 * l);
+		SCATTER(v[4 + l], out + 32 * l + 16);
 	}
 }
 
@@ -90,9 +114,9 @@ TARGET static void NAME(lanes)(const uint8_t *in, size_t n, const struct blake3_
 		NAME(block)(h, m, LOAD(lo), LOAD(hi), flags);
 	}
 	if (n == LANES) {
-		STORE_CVS(h, out);
+		NAME(store)(h, out);
 	} else {
-		STORE_CVS(h, cvs);
+		NAME(store)(h, cvs);
 		memcpy(out, cvs, n * 32);
 	}
 }
@@ -102,7 +126,6 @@ TARGET static void NAME(lanes)(const uint8_t *in, size_t n, const struct blake3_
 #undef TARGET
 #undef NAME
 #undef LOAD
-#undef STORE
 #undef SET1
 #undef ADD
 #undef XOR
@@ -110,8 +133,12 @@ TARGET static void NAME(lanes)(const uint8_t *in, size_t n, const struct blake3_
 #undef ROR12
 #undef ROR8
 #undef ROR7
-#undef TRANSPOSE
-#undef STORE_CVS
+#undef ZIPLO32
+#undef ZIPHI32
+#undef ZIPLO64
+#undef ZIPHI64
+#undef GATHER
+#undef SCATTER
 #undef HALF
 #undef PREFETCH
 #undef ROUND

@@ -8,40 +8,22 @@
 
 #define TARGET
 #define NAME(x) neon_##x
-static inline void neon_transpose(uint32x4_t v[4])
-{
-	uint32x4_t ab = vtrn1q_u32(v[0], v[1]), AB = vtrn2q_u32(v[0], v[1]);
-	uint32x4_t cd = vtrn1q_u32(v[2], v[3]), CD = vtrn2q_u32(v[2], v[3]);
-
-	v[0] = vreinterpretq_u32_u64(vtrn1q_u64(vreinterpretq_u64_u32(ab), vreinterpretq_u64_u32(cd)));
-	v[1] = vreinterpretq_u32_u64(vtrn1q_u64(vreinterpretq_u64_u32(AB), vreinterpretq_u64_u32(CD)));
-	v[2] = vreinterpretq_u32_u64(vtrn2q_u64(vreinterpretq_u64_u32(ab), vreinterpretq_u64_u32(cd)));
-	v[3] = vreinterpretq_u32_u64(vtrn2q_u64(vreinterpretq_u64_u32(AB), vreinterpretq_u64_u32(CD)));
-}
-
-static inline void neon_store_cvs(uint32x4_t h[8], uint8_t *out)
-{
-	neon_transpose(h);
-	neon_transpose(h + 4);
-	for (unsigned l = 0; l < 4; l++) {
-		vst1q_u8(out + 32 * l, vreinterpretq_u8_u32(h[l]));
-		vst1q_u8(out + 32 * l + 16, vreinterpretq_u8_u32(h[4 + l]));
-	}
-}
-
 #define LANES 4
 #define VEC uint32x4_t
 #define LOAD(p) vreinterpretq_u32_u8(vld1q_u8((const uint8_t *)(p)))
-#define STORE(p, v) vst1q_u8((uint8_t *)(p), vreinterpretq_u8_u32(v))
 #define SET1(x) vdupq_n_u32(x)
 #define ADD vaddq_u32
 #define XOR veorq_u32
+#define ZIPLO32 vzip1q_u32
+#define ZIPHI32 vzip2q_u32
+#define ZIPLO64(a, b) vreinterpretq_u32_u64(vzip1q_u64(vreinterpretq_u64_u32(a), vreinterpretq_u64_u32(b)))
+#define ZIPHI64(a, b) vreinterpretq_u32_u64(vzip2q_u64(vreinterpretq_u64_u32(a), vreinterpretq_u64_u32(b)))
+#define GATHER(p, off) LOAD((p)[0] + (off))
+#define SCATTER(v, out) vst1q_u8(out, vreinterpretq_u8_u32(v))
 #define ROR16(v) vreinterpretq_u32_u16(vrev32q_u16(vreinterpretq_u16_u32(v)))
 #define ROR12(v) vsriq_n_u32(vshlq_n_u32(v, 20), v, 12)
 #define ROR8(v) vsriq_n_u32(vshlq_n_u32(v, 24), v, 8)
 #define ROR7(v) vsriq_n_u32(vshlq_n_u32(v, 25), v, 7)
-#define TRANSPOSE neon_transpose
-#define STORE_CVS neon_store_cvs
 #include "hash/blake3_lanes.h"
 
 void blake3_many_neon(const uint8_t *in, size_t n, struct blake3_job job, uint8_t *out)

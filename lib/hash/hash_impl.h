@@ -16,7 +16,10 @@ void sha256_plain_init(struct sha256_plain *s);
 void sha256_plain_update(struct sha256_plain *s, const void *data, size_t len);
 void sha256_plain_final(struct sha256_plain *s, uint8_t out[HASH_LEN]);
 
-/* true unless LCPFS_SIMD names a level below `level` in the order avx512, avx2, sse41, neon, portable. Unknown names limit nothing. */
+/*
+ * true unless LCPFS_SIMD names a level below `level` in the order avx512, avx2, sse41, neon, portable.
+ * Unknown names limit nothing.
+ */
 bool hash_simd_allows(const char *level);
 
 typedef uint32_t crc32c_fn(uint32_t crc, const void *data, size_t len);

@@ -428,8 +428,9 @@ TEST(parse_print)
 	ok(codec_name(CODEC_N) == NULL);
 	codec_print((struct codec_spec){ 77, 0 }, text, sizeof text);
 	is_str(text, "?77");
-	ok(strncmp(codec_versions(), "zstd 1.", 7) == 0 && strstr(codec_versions(), ", lz4 1.") && strstr(codec_versions(), ", lzma 5."));
+	ok(strncmp(codec_versions(), "zstd 1.", 7) == 0);
+	ok(strstr(codec_versions(), ", lz4 1.") && strstr(codec_versions(), ", lzma 5."));
 }
 
-TAP_MAIN(T(threads), T(every_level), T(lengths_and_kinds), T(incompressible), T(zstd_frame), T(zstd_foreign), T(zstd_dictionary),
-         T(hostile), T(noise), T(none_and_unknown), T(deterministic), T(parse_print))
+TAP_MAIN(T(threads), T(every_level), T(lengths_and_kinds), T(incompressible), T(zstd_frame), T(zstd_foreign),
+         T(zstd_dictionary), T(hostile), T(noise), T(none_and_unknown), T(deterministic), T(parse_print))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checksums against published vectors, every implementation this CPU has against the others, and every way to cut the input. */
+/* Checksums against published vectors; every implementation this CPU has against the others; the input cut in every way. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
