@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lcpfs-info: what a pool is: identity, age, space, features, datasets. */
+#include <inttypes.h>
+#include <string.h>
+#include "common/cmd.h"
+
+static const struct cmd_spec spec = {
+	.name = "lcpfs-info",
+	.synopsis = "lcpfs-info [-p] [--json] [--live] [-j N] [--memory SIZE] POOL ...",
+	.shared = CMD_O_READ | CMD_O_JSON | CMD_O_PARSABLE,
+};
+static struct cmd_json json;
+struct counts { uint64_t datasets, snapshots, files; };
+
+static int count(void *arg, const struct lcpfs_ds_info *info, struct lcpfs_error *err)
+{
+	struct counts *c = arg;
+
+	(void)err;
+	if (info->kind == LCPFS_DS_SNAPSHOT) {
+		c->snapshots++;
+	} else {
+		c->datasets++;
+		c->files += info->n_files;
+	}
+	return 0;
+}
+
+static void uuid_text(char out[37], const uint8_t u[16])
+{
+	char *p = out;
+
+	for (int i = 0; i < 16; i++)
+		p += snprintf(p, 37 - (size_t)(p - out), "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u[i]);
+}
+
+static void line(const char *key, const char *value)
+{
+	if (cmd.parsable)
+		printf("%s\t%s\n", key, value);
+	else
+		printf("%-12s %s\n", key, value);
+}
+
+static void line_u64(const char *key, uint64_t v)
+{
+	char buf[24];
+
+	snprintf(buf, sizeof buf, "%" PRIu64, v);
+	line(key, buf);
+}
+
+static void line_bytes(const char *key, uint64_t v)
+{
+	char buf[24], both[64];
+
+	if (cmd.parsable) {
+		line_u64(key, v);
+		return;
+	}
+	snprintf(both, sizeof both, "%s (%" PRIu64 " bytes)", cmd_human(buf, v), v);
+	line(key, both);
+}
+
+static const char *const feature_kind[] = { "incompat", "ro_compat", "compat" };
+
+static void features_text(struct lcpfs_pool *p)
+{
+	const char *f;
+
+	for (unsigned kind = 0; kind < 3; kind++)
+		for (unsigned i = 0; (f = lcpfs_pool_feature(p, kind, i)); i++)
+			line(feature_kind[kind], f);
+}
+
+static void show_text(struct lcpfs_pool *p, const char *name, const struct lcpfs_pool_info *i, const struct counts *c)
+{
+	struct lcpfs_time when = { i->time_s, 0 };
+	char uuid[37], t[64];
+
+	uuid_text(uuid, i->uuid);
+	cmd_time_local(t, &when, cmd.parsable ? "%s" : "%Y-%m-%d %H:%M:%S %z");
+	line("pool", i->name);
+	line("path", name);
+	line("uuid", uuid);
+	line("kind", i->image ? "image" : "disk");
+	line_u64("txg", i->txg);
+	line("written", t);
+	line("checksum", i->checksum);
+	line_bytes("device", i->device_bytes);
+	line_bytes("total", i->total_bytes);
+	line_bytes("used", i->used_bytes);
+	line_bytes("available", i->avail_bytes);
+	line_u64("devices", i->n_devices);
+	line_u64("chunks", i->n_chunks);
+	line_u64("datasets", c->datasets);
+	line_u64("snapshots", c->snapshots);
+	line_u64("inodes", c->files);
+	features_text(p);
+	line("library", lcpfs_version());
+	line("codecs", lcpfs_codec_versions());
+}
+
+static void json_space(const struct lcpfs_pool_info *i)
+{
+	cmd_json_u64(&json, "device_bytes", i->device_bytes);
+	cmd_json_u64(&json, "total_bytes", i->total_bytes);
+	cmd_json_u64(&json, "used_bytes", i->used_bytes);
+	cmd_json_u64(&json, "available_bytes", i->avail_bytes);
+	cmd_json_u64(&json, "devices", i->n_devices);
+	cmd_json_u64(&json, "chunks", i->n_chunks);
+}
+
+static void show_json(struct lcpfs_pool *p, const char *name, const struct lcpfs_pool_info *i, const struct counts *c)
+{
+	struct lcpfs_time when = { i->time_s, 0 };
+	const char *f;
+	char uuid[37];
+
+	uuid_text(uuid, i->uuid);
+	cmd_json_object(&json, NULL);
+	cmd_json_str(&json, "pool", i->name);
+	cmd_json_name(&json, "path", name);
+	cmd_json_str(&json, "uuid", uuid);
+	cmd_json_str(&json, "kind", i->image ? "image" : "disk");
+	cmd_json_u64(&json, "txg", i->txg);
+	cmd_json_time(&json, "written", &when);
+	cmd_json_str(&json, "checksum", i->checksum);
+	json_space(i);
+	cmd_json_u64(&json, "datasets", c->datasets);
+	cmd_json_u64(&json, "snapshots", c->snapshots);
+	cmd_json_u64(&json, "inodes", c->files);
+	cmd_json_object(&json, "features");
+	for (unsigned kind = 0; kind < 3; kind++) {
+		cmd_json_array(&json, feature_kind[kind]);
+		for (unsigned k = 0; (f = lcpfs_pool_feature(p, kind, k)); k++)
+			cmd_json_str(&json, NULL, f);
+		cmd_json_end(&json);
+	}
+	cmd_json_end(&json);
+	cmd_json_end(&json);
+}
+
+static int info(const char *text)
+{
+	struct lcpfs_error err = { 0 };
+	struct lcpfs_pool_info i;
+	struct counts c = { 0 };
+	struct cmd_target t;
+	int status = CMD_OK;
+	struct lcpfs_pool *p;
+
+	cmd_target(&t, text);
+	p = cmd_pool(&t, LCPFS_OPEN_RO, &status);
+	if (p && (lcpfs_pool_info(p, &i, &err) || lcpfs_dataset_each(p, "", true, true, count, &c, &err) < 0))
+		status = cmd_fail(&err, "cannot read '%s'", t.pool);
+	else if (p && cmd.json)
+		show_json(p, t.pool, &i, &c);
+	else if (p)
+		show_text(p, t.pool, &i, &c);
+	cmd_target_fini(&t);
+	return status;
+}
+
+int main(int argc, char *argv[])
+{
+	int status = CMD_OK;
+
+	cmd_init(&spec);
+	while (cmd_opt(argc, argv) != -1)
+		;
+	if (optind == argc)
+		cmd_usage("no POOL given");
+	if (cmd.json) {
+		cmd_json_start(&json, stdout);
+		cmd_json_array(&json, "pools");
+	}
+	for (bool first = true; optind < argc; optind++, first = false) {
+		if (!first && !cmd.json)
+			putchar('\n');
+		status = cmd_worse(status, info(argv[optind]));
+	}
+	if (cmd.json)
+		cmd_json_finish(&json);
+	return cmd_finish(status);
+}
