@@ -237,6 +237,22 @@ int cmd_out_write(void *out, const void *data, size_t len, struct lcpfs_error *e
 int cmd_out_commit(struct cmd_out *o, struct lcpfs_error *err);    /* flush, sync, rename; on failure nothing stays behind */
 void cmd_out_abort(struct cmd_out *o);                             /* after commit: nothing */
 
+/* ---- trees ---- */
+/* What mkfs, update, cp and tar share: options that become an lcpfs_tree_opts with warnings and progress of the frame. */
+enum { CMD_T_EXCLUDE = 2048, CMD_T_OWNER, CMD_T_CHMOD, CMD_T_ALL_ROOT, CMD_T_ONE_FS };
+/* Rows for a command's long options. */
+#define CMD_TREE_LONGS                                                                                                       \
+	{ "exclude", required_argument, NULL, CMD_T_EXCLUDE }, { "owner", required_argument, NULL, CMD_T_OWNER },            \
+	{ "chmod", required_argument, NULL, CMD_T_CHMOD }, { "all-root", no_argument, NULL, CMD_T_ALL_ROOT },                 \
+	{ "one-file-system", no_argument, NULL, CMD_T_ONE_FS }
+struct cmd_tree { struct lcpfs_tree_opts opts; const char **exclude; size_t n_exclude; };
+void cmd_tree_init(struct cmd_tree *t);
+bool cmd_tree_option(struct cmd_tree *t, int ch, const char *arg);      /* false: not one of these */
+void cmd_tree_exclude(struct cmd_tree *t, const char *pattern);
+void cmd_tree_owner(struct cmd_tree *t, const char *what, const char *text);
+void cmd_tree_chmod(struct cmd_tree *t, const char *what, const char *text);
+void cmd_tree_fini(struct cmd_tree *t);
+
 /* Memory; these end the process when there is none. */
 void *cmd_alloc(size_t len);                                       /* zeroed */
 void *cmd_realloc(void *p, size_t n, size_t size);
