@@ -67,9 +67,6 @@ int lcpfs_pool_info(struct lcpfs_pool *p, struct lcpfs_pool_info *out, struct lc
 /* Features in use: kind 0 incompat, 1 ro_compat, 2 compat; i = 0, 1, ... until NULL. */
 const char *lcpfs_pool_feature(struct lcpfs_pool *p, unsigned kind, unsigned i);
 int lcpfs_pool_set_name(struct lcpfs_pool *p, const char *name, struct lcpfs_error *err);
-/* A new random pool UUID: makes a copy of an image a pool of its own. Takes effect at the next commit. */
-int lcpfs_pool_new_uuid(struct lcpfs_pool *p, struct lcpfs_error *err);
-
 /* Library version "0.1.0"; versions of the codec libraries, what reproducibility depends on. */
 const char *lcpfs_version(void);
 const char *lcpfs_codec_versions(void);

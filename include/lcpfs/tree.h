@@ -23,23 +23,29 @@ struct lcpfs_tree_opts {
 	lcpfs_warn *warn;
 	lcpfs_progress_fn *progress;
 	void *arg;                   /* first argument of both */
+	const char *as;              /* not NULL: the name of the copy, instead of the source's own (one component) */
 };
 enum {
 	LCPFS_TREE_UID = 1, LCPFS_TREE_GID = 2,
 	LCPFS_TREE_REPRODUCIBLE = 4, /* ctime = mtime, btime = 0, no time later than SOURCE_DATE_EPOCH, atime = mtime */
 	LCPFS_TREE_ONE_FS = 8,
-	LCPFS_TREE_KEEP_SPECIAL = 16, /* extraction: keep setuid/setgid bits and device nodes that come from an archive */
+	LCPFS_TREE_KEEP_SPECIAL = 16, /* undoes _SAFE, for programs that set it as their default */
 	LCPFS_TREE_DELETE = 32,      /* update: what the source lacks goes away */
 	LCPFS_TREE_OVERWRITE = 64,   /* extraction: replace existing files */
 	LCPFS_TREE_NO_OWNER = 128,
 	LCPFS_TREE_CHECKSUM = 256,   /* update: compare contents, not size and times */
-	LCPFS_TREE_BASENAME = 512,   /* copy in/out: the source's last component is the name of the copy */
+	LCPFS_TREE_BASENAME = 512,   /* copy in/out: the source's last component is the name of the copy; but "dir/" means what is in dir */
+	LCPFS_TREE_SAFE = 1024,      /* extraction: drop setuid and setgid bits and device nodes, saying so; filling a dataset always stores them */
 };
 struct lcpfs_tree_stats { uint64_t entries, files, bytes, changed, removed, warnings; };
 
 /*
- * Fill: directory, file or archive `source` ("-": an archive on standard input) into directory `path` of ds (must exist; "" = root). What is there stays, what the source has replaces it.
- * With LCPFS_TREE_DELETE the directory ends up as the source is; unchanged files are not read again (size, mtime and ctime equal).
+ * Fill: directory or archive `source` ("-": an archive on standard input) into directory `path` of ds (must exist; "" = root). What is there stays,
+ * what the source has replaces it; content that is equal is not written again. With _BASENAME or `as` the source is copied as what it is, also a file that is an archive.
+ * With LCPFS_TREE_DELETE the directory ends up as the source is (but for what could not be read in the source, which stays). Files of a directory that
+ * was imported here before are not read again if size, mtime and ctime are equal and both times are older than that import: the time of it is kept in
+ * the property "user:lcpfs.update", not with _REPRODUCIBLE or _CHECKSUM.
+ * All calls: st (may be NULL) is filled also after a failure. changed: entries made or changed in a dataset; removed: names that DELETE removed.
  */
 int lcpfs_tree_import(struct lcpfs_dataset *ds, const char *path, const char *source, const struct lcpfs_tree_opts *o,
                       struct lcpfs_tree_stats *st, struct lcpfs_error *err);

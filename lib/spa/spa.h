@@ -22,6 +22,10 @@ struct spa_client {
 	uint64_t order;
 	/* write what is dirty (may use the pool tree); part of step 2, and of a snapshot's boundary */
 	int (*write)(struct spa_client *c, struct lcpfs_error *err);
+	/* bytes that write would still need, at most */
+	uint64_t (*pending)(struct spa_client *c);
+	/* the pool closes: free everything */
+	void (*close)(struct spa_client *c);
 	struct spa_client *next;
 };
 

@@ -42,8 +42,11 @@ int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr,
  * not used is LCPFS_ECORRUPT (a double free), nothing changes.
  */
 int space_free(struct space *s, uint64_t addr, uint32_t sectors, bool counted, bool fresh, struct lcpfs_error *err);
-/* At open: this range holds a node of a kept space tree (busy, not used). Freed by space_free(counted = false). */
-int space_overlay(struct space *s, uint64_t addr, uint32_t sectors, struct lcpfs_error *err);
+/*
+ * At open: this range holds a node of a kept space tree (busy, not used). One of the newest tree is freed by
+ * space_free(counted = false); old_only: the newest tree lacks it, so it settles with the next commit.
+ */
+int space_overlay(struct space *s, uint64_t addr, uint32_t sectors, bool old_only, struct lcpfs_error *err);
 
 /* Pages changed since the last call, ascending: free units and the encoded page value (9.1); absent data = all free: delete the item. */
 typedef int space_page_fn(void *arg, uint32_t chunk, uint32_t page, const uint8_t *value, size_t len, struct lcpfs_error *err);

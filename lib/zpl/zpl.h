@@ -15,10 +15,15 @@
 void zpl_init(void); /* sets the dmu's hooks; once per process, called by the public open and create */
 
 struct zpl_params { uint32_t record_bytes, pack_bytes, slice_max; struct codec_spec codec; };
+#define ZPL_DEFAULTS { 1u << 20, 1u << 20, 128u << 10, { CODEC_ZSTD, 3 } }
 /* A new, empty head: DSINFO and the root directory. `params` into DSINFO and, where not the default, properties are the caller's. */
 int zpl_format(struct dataset *ds, const struct zpl_params *p, uint32_t mode, uint32_t uid, uint32_t gid, struct itime t, struct lcpfs_error *err);
 /* Codec of new blocks (from the property); default zstd:3. */
 void zpl_set_codec(struct dataset *ds, struct codec_spec c);
+
+/* Sizes and codec as the properties (own or inherited) say; and putting them into force for what is written from now on. */
+int zpl_params_of(struct dataset *ds, struct zpl_params *out, struct lcpfs_error *err);
+int zpl_configure(struct dataset *ds, struct lcpfs_error *err);
 
 int zpl_inode_get(struct dataset *ds, uint64_t ino, struct inode *out, struct lcpfs_error *err);
 /* Symlink target, malloc'ed and NUL-terminated. */

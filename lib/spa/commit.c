@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commit, and how much may be used before it. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "spa/spa_impl.h"
+
+void spa_client_add(struct spa *s, struct spa_client *c)
+{
+	struct spa_client **at = &s->clients;
+
+	while (*at && (*at)->order < c->order)
+		at = &(*at)->next;
+	c->next = *at;
+	*at = c;
+}
+
+void spa_client_remove(struct spa *s, struct spa_client *c)
+{
+	for (struct spa_client **at = &s->clients; *at; at = &(*at)->next)
+		if (*at == c) {
+			*at = c->next;
+			return;
+		}
+}
+
+static int write_clients(struct spa *s, struct lcpfs_error *err)
+{
+	int rc = 0;
+
+	for (struct spa_client *c = s->clients; c && !rc; c = c->next)
+		rc = c->write(c, err);
+	return rc ? rc : zio_wait(s->zio, err);
+}
+
+static int die(struct spa *s, int rc, const struct lcpfs_error *why)
+{
+	s->dead = rc;
+	s->dead_err = *why;
+	return rc;
+}
+
+int spa_close_txg(struct spa *s, struct lcpfs_error *err)
+{
+	struct lcpfs_error why = { 0 };
+	int rc = spa_may_write(s, err);
+
+	if (rc)
+		return rc;
+	rc = write_clients(s, &why);
+	if (rc) {
+		if (err)
+			*err = why;
+		return die(s, rc, &why);
+	}
+	s->txg++;
+	zio_set_txg(s->zio, s->txg);
+	s->changed = true;
+	return 0;
+}
+
+/* The last column of an image ends where what the last K commits use ends. */
+static int trim_image(struct spa *s, struct lcpfs_error *err)
+{
+	const struct config *c = vdev_config(s->vdev);
+	const struct cfg_chunk *last = c->n_chunks ? &c->chunks[c->n_chunks - 1] : NULL;
+	uint32_t sector, units;
+	int rc;
+
+	if (!last)
+		return 0;
+	rc = space_high_water(s->space, last->id, &sector, err);
+	units = (uint32_t)div_up(sector, UNIT / SECTOR);
+	if (rc || MAX(units, 1u) >= last->col_units)
+		return rc;
+	rc = vdev_trim_last(s->vdev, sector, err);
+	return rc ? rc : spa_sync_chunks(s, err);
+}
+
+static int write_trees(struct spa *s, struct lcpfs_error *err)
+{
+	int rc = write_clients(s, err);
+
+	if (!rc)
+		rc = btree_write(s->pool_tree, err);
+	if (!rc)
+		rc = spa_space_write(s, err);
+	if (!rc)
+		rc = zio_push(s->zio, err);
+	if (!rc && s->image)
+		rc = trim_image(s, err);
+	return rc;
+}
+
+static void fill_uber(struct spa *s, struct uberblock *ub)
+{
+	const struct config *c = vdev_config(s->vdev);
+	uint64_t total, used;
+
+	space_totals(s->space, &total, &used);
+	*ub = (struct uberblock){ .major = FORMAT_MAJOR, .minor = FORMAT_MINOR, .txg = vdev_next_txg(s->vdev, s->txg),
+		.pool_root = *btree_root(s->pool_tree), .space_root = *btree_root(s->space_tree), .total_sectors = total,
+		.free_sectors = total - used, .next_guid = s->next_guid, .rewind_floor_txg = s->priv->rewind_floor,
+		.n_devices = (uint16_t)c->n_devices };
+	memcpy(ub->pool_uuid, c->uuid, 16);
+	memcpy(ub->epoch_id, s->priv->epoch_id, 16);
+	now_get(&ub->time_s, &ub->time_ns);
+}
+
+/* Whole 64 KiB units inside what came free go back to the host or the disk. */
+static void give_back(void *arg, uint64_t addr, uint32_t sectors)
+{
+	struct spa *s = arg;
+	uint64_t unit = UNIT / SECTOR, from = round_up(addr, unit), to = round_down(addr + sectors, unit);
+
+	if (from < to)
+		(void)vdev_discard(s->vdev, from, (to - from) * SECTOR, NULL);
+}
+
+static int publish(struct spa *s, struct lcpfs_error *err)
+{
+	struct uberblock ub;
+	bool published = false;
+	int rc;
+
+	fill_uber(s, &ub);
+	rc = vdev_publish(s->vdev, &ub, &published, err);
+	if (rc && published) {
+		struct lcpfs_error why = err ? *err : (struct lcpfs_error){ 0 };
+
+		return lcpfs_fail(err, LCPFS_EUNKNOWN, "whether the change was committed is not known, open the pool again to see: %s", why.msg);
+	}
+	if (rc)
+		return rc;
+	s->published = ub.txg;
+	s->txg = ub.txg + 1;
+	zio_set_txg(s->zio, s->txg);
+	s->priv->committed = true;
+	s->changed = false;
+	space_settle(s->space, give_back, s);
+	return spa_space_republish(s, err);
+}
+
+int spa_commit(struct spa *s, struct lcpfs_error *err)
+{
+	struct lcpfs_error why = { 0 };
+	int rc = spa_may_write(s, err);
+
+	if (rc)
+		return rc;
+	rc = write_trees(s, &why);
+	if (!rc)
+		rc = publish(s, &why);
+	if (!rc)
+		return 0;
+	rc = lcpfs_within(&why, rc, "%s", s->name);
+	if (err)
+		*err = why;
+	return die(s, rc, &why);
+}
+
+static uint64_t pending_bytes(struct spa *s)
+{
+	uint64_t n = btree_dirty_bytes(s->pool_tree) + 64 * KiB;
+
+	for (struct spa_client *c = s->clients; c; c = c->next)
+		n += c->pending ? c->pending(c) : 0;
+	return n;
+}
+
+static uint64_t slop(uint64_t total)
+{
+	uint64_t want = MIN(MAX(total / 32, 512 * KiB), 16 * GiB);
+
+	return MIN(want, total / 4);
+}
+
+static void room(struct spa *s, uint64_t *total, uint64_t *used, uint64_t *avail)
+{
+	uint64_t sectors, used_sectors, more = vdev_growable(s->vdev);
+
+	space_totals(s->space, &sectors, &used_sectors);
+	*used = used_sectors * SECTOR;
+	*total = sectors * SECTOR;
+	*total = add_overflow(*total, more, total) ? UINT64_MAX : *total;
+	*avail = *total - MIN(*used, *total);
+}
+
+int spa_admit(struct spa *s, enum spa_admit kind, uint64_t extra_bytes, struct lcpfs_error *err)
+{
+	uint64_t total, used, avail, need;
+
+	room(s, &total, &used, &avail);
+	if (total == UINT64_MAX)
+		return 0;
+	need = extra_bytes + 2 * pending_bytes(s) + (kind == ADMIT_NORMAL ? slop(total) : kind == ADMIT_FREEING ? slop(total) / 2 :
+	    slop(total) / 4);
+	if (avail >= need)
+		return 0;
+	return lcpfs_fail(err, LCPFS_ENOSPC, "%s is full: %" PRIu64 " bytes free, %" PRIu64 " of them kept in reserve", s->name, avail,
+	    slop(total));
+}
+
+void spa_usage(struct spa *s, uint64_t *total_bytes, uint64_t *used_bytes, uint64_t *avail_bytes)
+{
+	uint64_t keep;
+
+	room(s, total_bytes, used_bytes, avail_bytes);
+	if (*total_bytes == UINT64_MAX)
+		return;
+	keep = slop(*total_bytes);
+	*avail_bytes -= MIN(keep, *avail_bytes);
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, creating and closing a pool. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "spa/spa_impl.h"
+
+#define MEMORY_DEFAULT (256 * MiB)
+#define MEMORY_MIN (32 * MiB)
+
+static int node_write(struct spa *s, bool counted, unsigned level, uint64_t guid, const uint8_t *ptrs, uint32_t nptr,
+                      const uint8_t *body, uint32_t body_len, struct blkptr *bp, struct lcpfs_error *err)
+{
+	return zio_write_node(s->zio, counted, level, guid, ptrs, nptr, body, body_len, bp, err);
+}
+
+int spa_node_read(struct spa *s, const struct blkptr *bp, uint8_t **ptrs_body, uint32_t *nptr, struct lcpfs_error *err)
+{
+	return zio_read_node(s->zio, bp, ptrs_body, nptr, err);
+}
+
+static int pool_read(struct btree_store *st, const struct blkptr *bp, uint8_t **pb, uint32_t *n, struct lcpfs_error *err)
+{
+	return spa_node_read(container_of(st, struct spa, pool_store), bp, pb, n, err);
+}
+
+static int pool_write(struct btree_store *st, unsigned level, uint64_t guid, const uint8_t *ptrs, uint32_t nptr, const uint8_t *body,
+                      uint32_t len, struct blkptr *bp, struct lcpfs_error *err)
+{
+	return node_write(container_of(st, struct spa, pool_store), true, level, guid, ptrs, nptr, body, len, bp, err);
+}
+
+/* Pointers of pool-tree items belong to their datasets, which decide about them; only nodes are freed here. */
+static int pool_kill(struct btree_store *st, void *owner, const struct blkptr *bp, bool is_node, struct lcpfs_error *err)
+{
+	(void)owner;
+	return is_node ? spa_free(container_of(st, struct spa, pool_store), bp, err) : 0;
+}
+
+static int space_read(struct btree_store *st, const struct blkptr *bp, uint8_t **pb, uint32_t *n, struct lcpfs_error *err)
+{
+	return spa_node_read(container_of(st, struct spa, space_store), bp, pb, n, err);
+}
+
+static int space_write(struct btree_store *st, unsigned level, uint64_t guid, const uint8_t *ptrs, uint32_t nptr, const uint8_t *body,
+                       uint32_t len, struct blkptr *bp, struct lcpfs_error *err)
+{
+	return node_write(container_of(st, struct spa, space_store), false, level, guid, ptrs, nptr, body, len, bp, err);
+}
+
+static int space_kill(struct btree_store *st, void *owner, const struct blkptr *bp, bool is_node, struct lcpfs_error *err)
+{
+	struct spa *s = container_of(st, struct spa, space_store);
+
+	(void)owner;
+	(void)is_node;
+	arc_forget(s->arc, bp->addr, bp->birth);
+	return space_free(s->space, bp->addr, (uint32_t)div_up(bp->psize, SECTOR), false, bp->birth > s->published, err);
+}
+
+static const struct btree_store_ops pool_ops = { pool_read, pool_write, pool_kill };
+static const struct btree_store_ops space_ops = { space_read, space_write, space_kill };
+
+int spa_free(struct spa *s, const struct blkptr *bp, struct lcpfs_error *err)
+{
+	arc_forget(s->arc, bp->addr, bp->birth);
+	return space_free(s->space, bp->addr, (uint32_t)div_up(bp->psize, SECTOR), true, bp->birth > s->published, err);
+}
+
+static int spa_new(struct spa **out, const char *name, const struct lcpfs_open_opts *o, struct lcpfs_error *err)
+{
+	struct spa *s = calloc(1, sizeof *s);
+
+	if (s)
+		s->priv = calloc(1, sizeof *s->priv);
+	if (!s || !s->priv || !(s->name = strdup(name))) {
+		if (s)
+			free(s->priv);
+		free(s);
+		return lcpfs_nomem(err);
+	}
+	s->memory = o && o->memory_bytes ? MAX(o->memory_bytes, MEMORY_MIN) : MEMORY_DEFAULT;
+	s->threads = o && o->threads ? o->threads : cpu_count();
+	s->writable = o && (o->flags & LCPFS_OPEN_RW);
+	s->arc = arc_create(s->memory / 2);
+	s->pool_store = (struct btree_store){ &pool_ops, s->arc };
+	s->space_store = (struct btree_store){ &space_ops, NULL };
+	*out = s;
+	return s->arc ? 0 : lcpfs_nomem(err);
+}
+
+static void spa_destroy(struct spa *s)
+{
+	if (!s)
+		return;
+	while (s->clients) {
+		struct spa_client *c = s->clients;
+
+		s->clients = c->next;
+		c->close(c);
+	}
+	btree_close(s->pool_tree);
+	btree_close(s->space_tree);
+	btree_close(s->priv->space_read);
+	btree_close(s->priv->space_prev);
+	zio_destroy(s->zio);
+	space_destroy(s->space);
+	arc_destroy(s->arc);
+	vdev_close(s->vdev);
+	free(s->name);
+	free(s->priv);
+	free(s);
+}
+
+static int open_zio(struct spa *s, struct lcpfs_error *err)
+{
+	struct zio_opts o = { .threads = s->threads, .window_bytes = s->memory / 4, .csum = vdev_config(s->vdev)->csum };
+	int rc = zio_create(&s->zio, s->vdev, s->space, &o, err);
+
+	if (rc)
+		return rc;
+	zio_set_txg(s->zio, s->txg);
+	zio_set_grow(s->zio, spa_grow, s);
+	return 0;
+}
+
+static void derive(uint8_t out[16], const uint8_t uuid[16], const char *purpose)
+{
+	struct blake3 b;
+
+	blake3_init(&b);
+	blake3_update(&b, uuid, 16);
+	blake3_update(&b, purpose, strlen(purpose));
+	blake3_final(&b, 0, out, 16);
+}
+
+static int fill_create(struct vdev_create *c, const struct lcpfs_create_opts *o, struct lcpfs_error *err)
+{
+	static const uint8_t fixed[16] = "lcpfs";
+	const struct hash_algo *h = hash_by_name(o->checksum ? o->checksum : "blake3");
+	int rc = 0;
+
+	c->name = o->name ? o->name : "pool";
+	if (!config_name_ok(c->name, strlen(c->name), CONFIG_NAME_MAX))
+		return lcpfs_fail(err, LCPFS_EINVAL, "bad pool name '%s': 1-63 bytes of A-Za-z0-9._-+", c->name);
+	if (!h)
+		return lcpfs_fail(err, LCPFS_EINVAL, "unknown checksum '%s': blake3 or sha256", o->checksum);
+	if (o->labels > 2)
+		return lcpfs_fail(err, LCPFS_EINVAL, "%u labels: 1 or 2", o->labels);
+	c->csum = h->id;
+	c->label_count = o->labels ? (uint8_t)o->labels : 2;
+	c->size = o->size_bytes;
+	if (o->uuid)
+		memcpy(c->uuid, o->uuid, 16);
+	else if (o->reproducible)
+		derive(c->uuid, fixed, c->name);
+	else
+		rc = random_bytes(c->uuid, 16, err);
+	c->uuid[6] = (uint8_t)((c->uuid[6] & 15) | 64);
+	c->uuid[8] = (uint8_t)((c->uuid[8] & 63) | 128);
+	if (o->uuid)
+		memcpy(c->uuid, o->uuid, 16);
+	derive(c->dev_uuid, c->uuid, "device 0");
+	derive(c->epoch_id, c->uuid, "epoch 0");
+	now_get(&c->created_s, &c->created_ns);
+	return rc;
+}
+
+static int create_trees(struct spa *s, struct lcpfs_error *err)
+{
+	int rc = spa_space_open(s, NULL, NULL, err);
+
+	if (!rc)
+		rc = open_zio(s, err);
+	if (!rc)
+		rc = btree_open(&s->pool_tree, &s->pool_store, NULL, 1, s, err);
+	if (!rc)
+		rc = btree_open(&s->space_tree, &s->space_store, NULL, 2, s, err);
+	return rc;
+}
+
+int spa_create(struct spa **out, struct lcpfs_blockdev *dev, const struct lcpfs_create_opts *o, struct lcpfs_error *err)
+{
+	struct vdev_create c = { 0 };
+	struct spa *s = NULL;
+	int rc = spa_new(&s, dev->name, &o->open, err);
+
+	if (!rc)
+		rc = fill_create(&c, o, err);
+	if (rc) {
+		lcpfs_blockdev_close(dev);
+		spa_destroy(s);
+		return rc;
+	}
+	s->writable = s->changed = true;
+	s->txg = 1;
+	s->next_guid = 16;
+	rc = blockdev_lock(dev, true, err);
+	if (rc)
+		lcpfs_blockdev_close(dev);
+	else
+		rc = vdev_create(&s->vdev, dev, &c, err);
+	if (!rc) {
+		memcpy(s->priv->epoch_id, c.epoch_id, 16);
+		s->image = vdev_is_image(s->vdev);
+		rc = create_trees(s, err);
+	}
+	if (rc) {
+		spa_destroy(s);
+		return lcpfs_within(err, rc, "%s", c.name);
+	}
+	*out = s;
+	return 0;
+}
+
+/* The pool root node must be readable; deeper damage is found when it is met. */
+static int try_uber(struct spa *s, const struct uberblock *ub, struct lcpfs_error *err)
+{
+	uint8_t *pb = NULL;
+	uint32_t n;
+	int rc = vdev_select(s->vdev, ub, err);
+
+	if (rc)
+		return rc;
+	space_destroy(s->space);
+	zio_destroy(s->zio);
+	s->space = NULL;
+	s->zio = NULL;
+	s->txg = ub->txg + 1;
+	btree_close(s->priv->space_read);
+	btree_close(s->priv->space_prev);
+	s->priv->space_read = s->priv->space_prev = NULL;
+	rc = spa_space_open(s, NULL, NULL, err);
+	if (!rc)
+		rc = open_zio(s, err);
+	if (!rc && !ptr_is_null(&ub->pool_root))
+		rc = spa_node_read(s, &ub->pool_root, &pb, &n, err);
+	free(pb);
+	return rc;
+}
+
+/* The highest uberblock that opens; lower ones only down to the rewind floor, and never over a version we do not know. */
+static int choose_uber(struct spa *s, const struct uberblock **chosen, struct lcpfs_error *err)
+{
+	size_t n;
+	const struct vdev_uber *u = vdev_ubers(s->vdev, &n);
+	struct lcpfs_error first = { 0 };
+	int rc = lcpfs_fail(&first, LCPFS_ECORRUPT, "no valid uberblock");
+
+	s->priv->high_txg = n ? u[0].ub.txg : 0;
+	for (size_t i = 0; i < n; i++) {
+		struct lcpfs_error why = { 0 };
+
+		if (i && u[i].ub.txg < u[0].ub.rewind_floor_txg)
+			break;
+		rc = try_uber(s, &u[i].ub, &why);
+		if (!i || !rc)
+			first = i ? first : why;
+		if (rc == -LCPFS_EUNSUP || rc == -LCPFS_ENOMEM)
+			break;
+		if (!rc) {
+			s->priv->rewound = i != 0;
+			if (i)
+				log_msg(LCPFS_LOG_WARN, "spa", "%s: commit %" PRIu64 " does not open (%s): taking commit %" PRIu64,
+				    s->name, u[0].ub.txg, first.msg, u[i].ub.txg);
+			*chosen = &u[i].ub;
+			return 0;
+		}
+	}
+	if (err)
+		*err = first;
+	return -first.code;
+}
+
+int spa_open_trees(struct spa *s, const struct uberblock *ub, struct lcpfs_error *err)
+{
+	int rc;
+
+	btree_close(s->pool_tree);
+	btree_close(s->space_tree);
+	s->pool_tree = s->space_tree = NULL;
+	rc = btree_open(&s->pool_tree, &s->pool_store, &ub->pool_root, 1, s, err);
+	if (!rc)
+		rc = btree_open(&s->space_tree, &s->space_store, &ub->space_root, 2, s, err);
+	return rc;
+}
+
+static const struct uberblock *uber_of_txg(struct spa *s, uint64_t txg)
+{
+	size_t n;
+	const struct vdev_uber *u = vdev_ubers(s->vdev, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (u[i].ub.txg == txg)
+			return &u[i].ub;
+	return NULL;
+}
+
+/*
+ * A future that was abandoned must not come back, and blocks of it must not be reused while it could: name the chosen roots
+ * anew, above every txg seen, before anything is allocated.
+ */
+static int publish_rewind(struct spa *s, const struct uberblock *chosen, struct lcpfs_error *err)
+{
+	struct uberblock ub = *chosen;
+	uint8_t seed[16 + 8 + 16];
+	uint8_t hash[HASH_LEN];
+	bool published = false;
+	int rc = random_bytes(seed + 24, 16, err);
+
+	if (rc)
+		return rc;
+	memcpy(seed, chosen->epoch_id, 16);
+	le_store(seed + 16, 8, s->priv->high_txg);
+	blake3(seed, sizeof seed, hash);
+	memcpy(ub.epoch_id, hash, 16);
+	ub.txg = s->priv->high_txg + 1;
+	if ((ub.txg - chosen->txg) % vdev_label(s->vdev)->ring_slots == 0)
+		ub.txg++;
+	ub.rewind_floor_txg = ub.txg;
+	vdev_config_edit(s->vdev);
+	rc = vdev_publish(s->vdev, &ub, &published, err);
+	if (rc)
+		return rc;
+	memcpy(s->priv->epoch_id, ub.epoch_id, 16);
+	s->priv->rewind_floor = ub.txg;
+	s->priv->committed = true;
+	s->txg = ub.txg + 1;
+	zio_set_txg(s->zio, s->txg);
+	return 0;
+}
+
+static int open_space(struct spa *s, const struct uberblock *ub, struct lcpfs_error *err)
+{
+	const struct uberblock *prev = ub->prev_txg[0] ? uber_of_txg(s, ub->prev_txg[0]) : NULL;
+	int rc;
+
+	if (s->priv->rewound || (ub->prev_txg[0] && !prev)) {
+		rc = publish_rewind(s, ub, err);
+		if (rc)
+			return rc;
+		prev = NULL;
+	}
+	zio_destroy(s->zio);
+	space_destroy(s->space);
+	s->zio = NULL;
+	rc = spa_space_open(s, &ub->space_root, prev ? &prev->space_root : NULL, err);
+	if (!rc)
+		rc = open_zio(s, err);
+	if (!rc)
+		rc = spa_space_overlay(s, &ub->space_root, prev ? &prev->space_root : NULL, err);
+	if (!rc)
+		space_set_used(s->space, ub->total_sectors - MIN(ub->free_sectors, ub->total_sectors));
+	return rc;
+}
+
+static int open_pool(struct spa *s, struct lcpfs_error *err)
+{
+	const struct uberblock *ub = NULL;
+	int rc = choose_uber(s, &ub, err);
+	struct uberblock copy;
+
+	if (rc)
+		return rc;
+	copy = *ub;
+	if (s->writable && vdev_config(s->vdev)->ro_compat.n)
+		return lcpfs_fail(err, LCPFS_EUNSUP, "feature '%s' can only be opened read-only", vdev_config(s->vdev)->ro_compat.names[0]);
+	s->published = copy.txg;
+	s->next_guid = copy.next_guid;
+	memcpy(s->priv->epoch_id, copy.epoch_id, 16);
+	s->priv->rewind_floor = copy.rewind_floor_txg;
+	if (s->writable)
+		rc = open_space(s, &copy, err);
+	else
+		space_set_used(s->space, copy.total_sectors - MIN(copy.free_sectors, copy.total_sectors));
+	if (!rc && s->priv->committed)
+		s->published = s->txg - 1;
+	return rc ? rc : spa_open_trees(s, &copy, err);
+}
+
+int spa_open(struct spa **out, struct lcpfs_blockdev *dev, const struct lcpfs_open_opts *o, struct lcpfs_error *err)
+{
+	struct spa *s = NULL;
+	bool live = o && (o->flags & LCPFS_OPEN_LIVE);
+	int rc = spa_new(&s, dev->name, o, err);
+
+	if (!rc && !live)
+		rc = blockdev_lock(dev, s->writable, err);
+	if (rc) {
+		lcpfs_blockdev_close(dev);
+		spa_destroy(s);
+		return rc;
+	}
+	rc = vdev_open(&s->vdev, dev, s->writable, err);
+	if (!rc) {
+		s->image = vdev_is_image(s->vdev);
+		rc = open_pool(s, err);
+	}
+	if (rc) {
+		rc = lcpfs_within(err, rc, "%s", s->name);
+		spa_destroy(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+int spa_close(struct spa *s, struct lcpfs_error *err)
+{
+	int rc = 0;
+
+	if (!s)
+		return 0;
+	if (s->priv->committed && s->image && !s->dead)
+		rc = vdev_finish_image(s->vdev, err);
+	spa_destroy(s);
+	return rc;
+}
+
+int spa_may_write(struct spa *s, struct lcpfs_error *err)
+{
+	if (s->dead) {
+		if (err)
+			*err = s->dead_err;
+		return s->dead;
+	}
+	return s->writable ? 0 : lcpfs_fail(err, LCPFS_EROFS, "%s is open read-only", s->name);
+}
+
+uint64_t spa_new_id(struct spa *s)
+{
+	s->changed = true;
+	return s->next_guid++;
+}
+
+uint64_t spa_guid(struct spa *s, const char *purpose, uint64_t n)
+{
+	struct blake3 b;
+	uint8_t raw[8], out[8];
+
+	le_store(raw, 8, n);
+	blake3_init(&b);
+	blake3_update(&b, vdev_config(s->vdev)->uuid, 16);
+	blake3_update(&b, purpose, strlen(purpose));
+	blake3_update(&b, raw, 8);
+	blake3_final(&b, 0, out, 8);
+	return le_load(out, 8);
+}

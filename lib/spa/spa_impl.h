@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside spa. */
+#ifndef SPA_IMPL_H
+#define SPA_IMPL_H
+#include "spa/spa.h"
+
+struct spa_private {
+	struct btree_store read_store;      /* for bitmap pages: reads the published space trees */
+	struct spa *spa;
+	struct btree *space_read;           /* on the newest published space root */
+	struct btree *space_prev;           /* on the one before; NULL after the first commit of this handle */
+	uint8_t epoch_id[16];
+	uint64_t rewind_floor;
+	uint64_t high_txg;                  /* highest seen on any label at open */
+	bool committed;                     /* something was published through this handle */
+	bool rewound;                       /* the newest uberblock was not taken */
+	bool reproducible;
+	uint64_t page_reads;
+};
+
+/* space's hook and the trees behind it. */
+int spa_space_open(struct spa *s, const struct blkptr *newest, const struct blkptr *prev, struct lcpfs_error *err);
+/* Needs zio: marks the nodes of the kept space trees. */
+int spa_space_overlay(struct spa *s, const struct blkptr *newest, const struct blkptr *prev, struct lcpfs_error *err);
+int spa_space_republish(struct spa *s, struct lcpfs_error *err);
+int spa_space_write(struct spa *s, struct lcpfs_error *err);
+int spa_grow(void *arg, uint32_t sectors, struct lcpfs_error *err);
+int spa_sync_chunks(struct spa *s, struct lcpfs_error *err);
+int spa_open_trees(struct spa *s, const struct uberblock *ub, struct lcpfs_error *err);
+#endif

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "space/space.h"
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "base/util.h"
+#include "format/ptr.h"
+
+struct page {
+	uint8_t used[SPACE_PAGE_BYTES], busy[SPACE_PAGE_BYTES];
+	bool dirty;
+};
+
+struct chunk {
+	uint32_t id, sectors, n_pages, units;
+	unsigned shift;          /* unit = 2^shift sectors */
+	bool allocatable;
+	struct page **page;
+};
+
+struct range { uint64_t addr; uint32_t sectors; };
+struct range_list { struct range *r; size_t n, cap; };
+
+struct space {
+	pthread_mutex_t lock;
+	space_load_fn *load;
+	void *arg;
+	struct chunk *chunk;
+	uint32_t n_chunks, cur_chunk, cur_unit; /* next-fit cursor */
+	struct range_list freed[2]; /* [0]: since the last commit, [1]: by the last commit */
+	struct range_list overlay;  /* nodes of kept space trees on pages not loaded yet */
+	uint64_t used_sectors;
+};
+
+static bool range_add(struct range_list *l, uint64_t addr, uint32_t sectors)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 64;
+		struct range *r = realloc(l->r, cap * sizeof *r);
+
+		if (!r)
+			return false;
+		l->r = r;
+		l->cap = cap;
+	}
+	l->r[l->n++] = (struct range){ addr, sectors };
+	return true;
+}
+
+struct space *space_create(space_load_fn *load, void *arg)
+{
+	struct space *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	pthread_mutex_init(&s->lock, NULL);
+	s->load = load;
+	s->arg = arg;
+	return s;
+}
+
+void space_destroy(struct space *s)
+{
+	if (!s)
+		return;
+	for (uint32_t i = 0; i < s->n_chunks; i++) {
+		for (uint32_t p = 0; p < s->chunk[i].n_pages; p++)
+			free(s->chunk[i].page[p]);
+		free(s->chunk[i].page);
+	}
+	free(s->chunk);
+	free(s->freed[0].r);
+	free(s->freed[1].r);
+	free(s->overlay.r);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static struct chunk *find_chunk(struct space *s, uint32_t id)
+{
+	uint32_t lo = 0, hi = s->n_chunks;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (s->chunk[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->n_chunks && s->chunk[lo].id == id ? &s->chunk[lo] : NULL;
+}
+
+static struct chunk *add_chunk(struct space *s, uint32_t id)
+{
+	struct chunk *c = realloc(s->chunk, (s->n_chunks + 1) * sizeof *c);
+	uint32_t at = s->n_chunks;
+
+	if (!c)
+		return NULL;
+	s->chunk = c;
+	while (at && c[at - 1].id > id) {
+		c[at] = c[at - 1];
+		at--;
+	}
+	c[at] = (struct chunk){ .id = id };
+	s->n_chunks++;
+	if (at <= s->cur_chunk && s->n_chunks > 1 && at != s->n_chunks - 1)
+		s->cur_chunk++;
+	return &c[at];
+}
+
+static int set_chunk(struct space *s, uint32_t id, uint32_t sectors, unsigned ashift, bool allocatable, struct lcpfs_error *err)
+{
+	struct chunk *c = find_chunk(s, id);
+	uint32_t n_pages;
+	struct page **page;
+
+	if (!c)
+		c = add_chunk(s, id);
+	if (!c)
+		return lcpfs_nomem(err);
+	c->shift = ashift - 9;
+	c->sectors = sectors;
+	c->units = sectors >> c->shift;
+	c->allocatable = allocatable;
+	n_pages = (uint32_t)div_up(c->units, SPACE_PAGE_UNITS);
+	if (n_pages <= c->n_pages)
+		return 0;
+	page = realloc(c->page, n_pages * sizeof *page);
+	if (!page)
+		return lcpfs_nomem(err);
+	memset(page + c->n_pages, 0, (n_pages - c->n_pages) * sizeof *page);
+	c->page = page;
+	c->n_pages = n_pages;
+	return 0;
+}
+
+int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned ashift, bool allocatable, struct lcpfs_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&s->lock);
+	rc = set_chunk(s, chunk, sectors, ashift, allocatable, err);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static bool test_bit(const uint8_t *m, uint32_t i) { return m[i >> 3] >> (i & 7) & 1; }
+
+static void fill_bits(uint8_t *m, uint32_t from, uint32_t to, bool v)
+{
+	while (from < to) {
+		if (!(from & 7) && to - from >= 8) {
+			uint32_t n = (to - from) >> 3;
+
+			memset(m + (from >> 3), v ? 0xff : 0, n);
+			from += n << 3;
+		} else {
+			if (v)
+				m[from >> 3] |= (uint8_t)(1u << (from & 7));
+			else
+				m[from >> 3] &= (uint8_t)~(1u << (from & 7));
+			from++;
+		}
+	}
+}
+
+/* Part of units [from, to) of a chunk that lies on page p, as bit numbers within the page. */
+static bool clip(uint32_t p, uint32_t from, uint32_t to, uint32_t *a, uint32_t *b)
+{
+	uint64_t base = (uint64_t)p * SPACE_PAGE_UNITS;
+	uint64_t lo = MAX(from, base), hi = MIN(to, base + SPACE_PAGE_UNITS);
+
+	if (lo >= hi)
+		return false;
+	*a = (uint32_t)(lo - base);
+	*b = (uint32_t)(hi - base);
+	return true;
+}
+
+static void units_of(const struct chunk *c, uint64_t addr, uint32_t sectors, uint32_t *from, uint32_t *to)
+{
+	uint32_t unit = 1u << c->shift;
+
+	*from = (uint32_t)addr >> c->shift;
+	*to = (uint32_t)(((uint64_t)(uint32_t)addr + sectors + unit - 1) >> c->shift);
+}
+
+/* What an older kept tree uses and the newest does not was freed by the newest commit: it settles with the next one. */
+static bool add_freed_runs(struct space *s, const struct chunk *c, uint32_t p, const uint8_t *used, const uint8_t *extra)
+{
+	uint32_t start = 0, run = 0;
+
+	for (uint32_t i = 0; i <= SPACE_PAGE_UNITS; i++) {
+		if (!(i & 7) && i < SPACE_PAGE_UNITS && !run && !(extra[i >> 3] & ~used[i >> 3])) {
+			i += 7;
+		} else if (i < SPACE_PAGE_UNITS && test_bit(extra, i) && !test_bit(used, i)) {
+			if (!run++)
+				start = p * SPACE_PAGE_UNITS + i;
+		} else if (run) {
+			if (!range_add(&s->freed[1], ptr_addr(c->id, start << c->shift), run << c->shift))
+				return false;
+			run = 0;
+		}
+	}
+	return true;
+}
+
+static int load_page(struct space *s, struct chunk *c, uint32_t p, struct page **out, struct lcpfs_error *err)
+{
+	struct page *pg = c->page[p];
+	uint8_t *extra;
+	int rc;
+
+	if (pg) {
+		*out = pg;
+		return 0;
+	}
+	pg = calloc(1, sizeof *pg);
+	extra = calloc(1, SPACE_PAGE_BYTES);
+	if (!pg || !extra) {
+		free(pg);
+		free(extra);
+		return lcpfs_nomem(err);
+	}
+	rc = s->load ? s->load(s->arg, c->id, p, pg->used, extra, err) : 0;
+	for (uint32_t i = 0; i < SPACE_PAGE_BYTES; i++)
+		pg->busy[i] = pg->used[i] | extra[i];
+	if (!rc && !add_freed_runs(s, c, p, pg->used, extra))
+		rc = lcpfs_nomem(err);
+	free(extra);
+	if (rc) {
+		free(pg);
+		return rc;
+	}
+	for (size_t i = 0; i < s->overlay.n; i++) {
+		uint32_t from, to, a, b;
+
+		if (s->overlay.r[i].addr >> 32 != c->id)
+			continue;
+		units_of(c, s->overlay.r[i].addr, s->overlay.r[i].sectors, &from, &to);
+		if (clip(p, from, to, &a, &b))
+			fill_bits(pg->busy, a, b, true);
+	}
+	c->page[p] = *out = pg;
+	return 0;
+}
+
+/* Apply to each page that units [from, to) touch: set or clear used/busy, or test that all are used. */
+enum mark { MARK_USED, MARK_BUSY, CLEAR_USED, CLEAR_BUSY, TEST_USED, TEST_BUSY };
+
+static bool mark_page(struct page *pg, uint32_t a, uint32_t b, enum mark m)
+{
+	const uint8_t *map = m == TEST_USED ? pg->used : pg->busy;
+
+	switch (m) {
+	case MARK_USED:
+		fill_bits(pg->used, a, b, true);
+		fill_bits(pg->busy, a, b, true);
+		pg->dirty = true;
+		return true;
+	case MARK_BUSY:
+		fill_bits(pg->busy, a, b, true);
+		return true;
+	case CLEAR_USED:
+		fill_bits(pg->used, a, b, false);
+		pg->dirty = true;
+		return true;
+	case CLEAR_BUSY:
+		fill_bits(pg->busy, a, b, false);
+		return true;
+	default:
+		for (; a < b; a++)
+			if (!test_bit(map, a))
+				return false;
+		return true;
+	}
+}
+
+static int mark(struct space *s, struct chunk *c, uint32_t from, uint32_t to, enum mark m, bool *all, struct lcpfs_error *err)
+{
+	for (uint32_t p = from / SPACE_PAGE_UNITS; (uint64_t)p * SPACE_PAGE_UNITS < to; p++) {
+		struct page *pg;
+		uint32_t a, b;
+		int rc = load_page(s, c, p, &pg, err);
+
+		if (rc)
+			return rc;
+		if (clip(p, from, to, &a, &b) && !mark_page(pg, a, b, m))
+			*all = false;
+	}
+	return 0;
+}
+
+/* First run of `want` units with busy clear in [from, c->units); 1: none. */
+static int find_run(struct space *s, struct chunk *c, uint32_t from, uint32_t want, uint32_t *found, struct lcpfs_error *err)
+{
+	uint32_t run = 0, i = from;
+
+	while (i < c->units) {
+		uint32_t bit = i % SPACE_PAGE_UNITS, end = MIN(SPACE_PAGE_UNITS, c->units - (i - bit));
+		struct page *pg;
+		int rc = load_page(s, c, i / SPACE_PAGE_UNITS, &pg, err);
+
+		if (rc)
+			return rc;
+		while (bit < end) {
+			if (!(bit & 7) && pg->busy[bit >> 3] == 0xff) {
+				run = 0;
+				bit += 8;
+				i += 8;
+				continue;
+			}
+			run = test_bit(pg->busy, bit) ? 0 : run + 1;
+			bit++;
+			i++;
+			if (run == want) {
+				*found = i - want;
+				return 0;
+			}
+		}
+		i = MIN(i, c->units);
+	}
+	return 1;
+}
+
+/* Next fit: from the cursor to the end of the last chunk, then from the beginning. */
+static int find_room(struct space *s, uint32_t sectors, struct chunk **in, uint32_t *at, struct lcpfs_error *err)
+{
+	for (uint32_t pass = 0; pass <= s->n_chunks && s->n_chunks; pass++) {
+		uint32_t i = (s->cur_chunk + pass) % s->n_chunks;
+		struct chunk *c = &s->chunk[i];
+		uint32_t want = (uint32_t)div_up(sectors, 1u << c->shift);
+		int rc = c->allocatable ? find_run(s, c, pass ? 0 : s->cur_unit, want, at, err) : 1;
+
+		if (rc < 0)
+			return rc;
+		if (rc == 0) {
+			s->cur_chunk = i;
+			s->cur_unit = *at + want;
+			*in = c;
+			return 0;
+		}
+	}
+	return lcpfs_fail(err, LCPFS_ENOSPC, "no run of %u free sectors", sectors);
+}
+
+int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err)
+{
+	struct chunk *c = NULL;
+	uint32_t at = 0, from, to;
+	bool all = true;
+	int rc;
+
+	pthread_mutex_lock(&s->lock);
+	rc = find_room(s, sectors, &c, &at, err);
+	if (!rc) {
+		*addr = ptr_addr(c->id, at << c->shift);
+		units_of(c, *addr, sectors, &from, &to);
+		rc = mark(s, c, from, to, counted ? MARK_USED : MARK_BUSY, &all, err);
+		if (!rc && counted)
+			s->used_sectors += (uint64_t)(to - from) << c->shift;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static int free_range(struct space *s, uint64_t addr, uint32_t sectors, bool counted, bool fresh, struct lcpfs_error *err)
+{
+	struct chunk *c = find_chunk(s, (uint32_t)(addr >> 32));
+	uint32_t from, to;
+	bool all = true;
+	int rc;
+
+	if (!c || !sectors || (uint64_t)(uint32_t)addr + sectors > c->sectors)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "free of %" PRIx64 "+%u: outside every chunk", addr, sectors);
+	units_of(c, addr, sectors, &from, &to);
+	rc = mark(s, c, from, to, counted ? TEST_USED : TEST_BUSY, &all, err);
+	if (!rc && !all)
+		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "free of %" PRIx64 "+%u: not in use (double free)", addr, sectors);
+	if (!rc && counted) {
+		rc = mark(s, c, from, to, CLEAR_USED, &all, err);
+		s->used_sectors -= (uint64_t)(to - from) << c->shift;
+	}
+	if (!rc && fresh)
+		rc = mark(s, c, from, to, CLEAR_BUSY, &all, err);
+	if (!rc && !fresh && !range_add(&s->freed[0], addr, sectors))
+		rc = lcpfs_nomem(err);
+	return rc;
+}
+
+int space_free(struct space *s, uint64_t addr, uint32_t sectors, bool counted, bool fresh, struct lcpfs_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&s->lock);
+	rc = free_range(s, addr, sectors, counted, fresh, err);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static int overlay(struct space *s, uint64_t addr, uint32_t sectors, struct lcpfs_error *err)
+{
+	struct chunk *c = find_chunk(s, (uint32_t)(addr >> 32));
+	uint32_t from, to, a, b;
+
+	if (!c || (uint64_t)(uint32_t)addr + sectors > c->sectors)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "space-tree node at %" PRIx64 ": outside every chunk", addr);
+	if (!range_add(&s->overlay, addr, sectors))
+		return lcpfs_nomem(err);
+	units_of(c, addr, sectors, &from, &to);
+	for (uint32_t p = from / SPACE_PAGE_UNITS; (uint64_t)p * SPACE_PAGE_UNITS < to; p++)
+		if (c->page[p] && clip(p, from, to, &a, &b))
+			fill_bits(c->page[p]->busy, a, b, true);
+	return 0;
+}
+
+int space_overlay(struct space *s, uint64_t addr, uint32_t sectors, bool old_only, struct lcpfs_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&s->lock);
+	rc = overlay(s, addr, sectors, err);
+	if (!rc && old_only && !range_add(&s->freed[1], addr, sectors))
+		rc = lcpfs_nomem(err);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+int space_dirty_pages(struct space *s, space_page_fn *fn, void *arg, struct lcpfs_error *err)
+{
+	struct buf out = { 0 };
+	int rc = 0;
+
+	for (uint32_t i = 0; i < s->n_chunks && !rc; i++) {
+		for (uint32_t p = 0; p < s->chunk[i].n_pages && !rc; p++) {
+			struct page *pg = s->chunk[i].page[p];
+
+			if (!pg || !pg->dirty)
+				continue;
+			buf_reset(&out);
+			space_page_encode(pg->used, &out);
+			if (out.failed)
+				rc = lcpfs_nomem(err);
+			else if (out.data[4] == PAGE_ALL_FREE)
+				rc = fn(arg, s->chunk[i].id, p, NULL, 0, err);
+			else
+				rc = fn(arg, s->chunk[i].id, p, out.data, out.len, err);
+			if (!rc)
+				pg->dirty = false;
+		}
+	}
+	buf_fini(&out);
+	return rc;
+}
+
+static void overlay_drop(struct space *s, uint64_t addr)
+{
+	for (size_t i = 0; i < s->overlay.n; i++)
+		if (s->overlay.r[i].addr == addr) {
+			s->overlay.r[i] = s->overlay.r[--s->overlay.n];
+			return;
+		}
+}
+
+/*
+ * A freed unit cannot have been allocated again before (it was busy), so clearing busy is right for all of the range. A page that was not loaded
+ * when its unit was freed was loaded by that free.
+ */
+void space_settle(struct space *s, void (*fn)(void *arg, uint64_t addr, uint32_t sectors), void *arg)
+{
+	struct range_list done;
+
+	pthread_mutex_lock(&s->lock);
+	done = s->freed[1];
+	for (size_t i = 0; i < done.n; i++) {
+		struct chunk *c = find_chunk(s, (uint32_t)(done.r[i].addr >> 32));
+		uint32_t from, to;
+		bool all;
+
+		overlay_drop(s, done.r[i].addr);
+		units_of(c, done.r[i].addr, done.r[i].sectors, &from, &to);
+		mark(s, c, from, MIN(to, c->units), CLEAR_BUSY, &all, NULL);
+		if (fn)
+			fn(arg, done.r[i].addr, done.r[i].sectors);
+	}
+	s->freed[1] = s->freed[0];
+	s->freed[0] = done;
+	s->freed[0].n = 0;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void space_totals(struct space *s, uint64_t *total_sectors, uint64_t *used_sectors)
+{
+	pthread_mutex_lock(&s->lock);
+	*total_sectors = 0;
+	for (uint32_t i = 0; i < s->n_chunks; i++)
+		*total_sectors += s->chunk[i].sectors;
+	*used_sectors = s->used_sectors;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void space_set_used(struct space *s, uint64_t used_sectors)
+{
+	s->used_sectors = used_sectors;
+}
+
+int space_high_water(struct space *s, uint32_t chunk, uint32_t *sector, struct lcpfs_error *err)
+{
+	struct chunk *c;
+	int rc = 0;
+
+	pthread_mutex_lock(&s->lock);
+	*sector = 0;
+	c = find_chunk(s, chunk);
+	for (uint32_t p = c ? c->n_pages : 0; p-- && !rc && !*sector;) {
+		struct page *pg;
+
+		rc = load_page(s, c, p, &pg, err);
+		for (uint32_t i = SPACE_PAGE_UNITS; !rc && i--;)
+			if (test_bit(pg->busy, i)) {
+				*sector = (p * SPACE_PAGE_UNITS + i + 1) << c->shift;
+				break;
+			}
+	}
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}

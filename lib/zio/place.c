@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Placing: where a packed block goes, and gathering contiguous blocks into big writes. */
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "base/util.h"
+#include "zio/zio_impl.h"
+
+static int flush_out(struct zio *z, struct lcpfs_error *err)
+{
+	size_t len = z->out_len;
+
+	z->out_len = 0;
+	return len ? vdev_write(z->vdev, z->out_addr, z->out, len, err) : 0;
+}
+
+static int write_direct(struct zio *z, uint64_t addr, const void *stored, size_t psize, size_t padded, struct lcpfs_error *err)
+{
+	uint8_t last[SECTOR] = { 0 };
+	size_t whole = round_down(psize, SECTOR);
+	int rc = whole ? vdev_write(z->vdev, addr, stored, whole, err) : 0;
+
+	if (!rc && whole < padded) {
+		memcpy(last, (const uint8_t *)stored + whole, psize - whole);
+		rc = vdev_write(z->vdev, addr + whole / SECTOR, last, SECTOR, err);
+	}
+	return rc;
+}
+
+static int emit(struct zio *z, uint64_t addr, const void *stored, size_t psize, struct lcpfs_error *err)
+{
+	size_t padded = round_up(psize, SECTOR);
+	int rc = 0;
+
+	if (z->out_len && (addr != z->out_addr + z->out_len / SECTOR || z->out_len + padded > OUT_BYTES))
+		rc = flush_out(z, err);
+	if (rc)
+		return rc;
+	if (padded > OUT_BYTES)
+		return write_direct(z, addr, stored, psize, padded, err);
+	if (!z->out_len)
+		z->out_addr = addr;
+	memcpy(z->out + z->out_len, stored, psize);
+	memset(z->out + z->out_len + psize, 0, padded - psize);
+	z->out_len += padded;
+	return 0;
+}
+
+static int alloc(struct zio *z, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err)
+{
+	int rc = space_alloc(z->space, sectors, counted, addr, err);
+
+	while (rc == -LCPFS_ENOSPC && z->grow) {
+		rc = z->grow(z->grow_arg, sectors, err);
+		if (!rc)
+			rc = space_alloc(z->space, sectors, counted, addr, err);
+	}
+	return rc;
+}
+
+int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored, struct lcpfs_error *err)
+{
+	uint32_t sectors = (uint32_t)div_up(bp->psize, SECTOR);
+	int rc;
+
+	pthread_mutex_lock(&z->place_lock);
+	rc = alloc(z, sectors, counted, &bp->addr, err);
+	if (!rc) {
+		bp->birth = z->txg;
+		rc = emit(z, bp->addr, stored, bp->psize, err);
+	}
+	if (!rc && bp->kind == PTR_NODE) {
+		z->stats.nodes++;
+		z->stats.node_bytes += bp->psize;
+	} else if (!rc) {
+		z->stats.blocks++;
+		z->stats.lbytes += bp->lsize;
+		z->stats.pbytes += bp->psize;
+	}
+	pthread_mutex_unlock(&z->place_lock);
+	return rc;
+}
+
+int zio_push(struct zio *z, struct lcpfs_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&z->place_lock);
+	rc = flush_out(z, err);
+	pthread_mutex_unlock(&z->place_lock);
+	return rc;
+}
+
+int zio_write_stored(struct zio *z, const void *stored, struct blkptr *bp, struct lcpfs_error *err)
+{
+	const struct hash_algo *h = hash_by_id(bp->csum);
+	uint8_t hash[HASH_LEN];
+	int rc;
+
+	if (!h)
+		return lcpfs_fail(err, LCPFS_EUNSUP, "checksum %u", bp->csum);
+	h->digest(stored, bp->psize, hash);
+	if (memcmp(hash, bp->hash, HASH_LEN) != 0)
+		return lcpfs_fail(err, LCPFS_ECSUM, "block of %u bytes: its content has another hash", bp->psize);
+	rc = zio_wait(z, err);
+	return rc ? rc : zio_place(z, bp, true, stored, err);
+}
+
+int zio_write_node(struct zio *z, bool counted, unsigned level, uint64_t tree_guid, const uint8_t *ptrs, uint32_t nptr,
+                   const uint8_t *body, uint32_t body_len, struct blkptr *bp, struct lcpfs_error *err)
+{
+	size_t head = NODE_HDR + (size_t)nptr * PTR_LEN, n;
+	uint8_t *stored = malloc(head + body_len);
+	struct node_hdr h = { .level = (uint8_t)level, .nptr = nptr, .body_len = body_len, .tree_guid = tree_guid };
+	int rc = stored ? zio_wait(z, err) : lcpfs_nomem(err);
+
+	if (rc) {
+		free(stored);
+		return rc;
+	}
+	if (nptr)
+		memcpy(stored + NODE_HDR, ptrs, (size_t)nptr * PTR_LEN);
+	n = codec_compress(z->ctx, (struct codec_spec){ CODEC_ZSTD, 3 }, body, body_len, stored + head, body_len);
+	h.comp = n ? CODEC_ZSTD : CODEC_NONE;
+	if (!n) {
+		memcpy(stored + head, body, body_len);
+		n = body_len;
+	}
+	h.body_stored = (uint32_t)n;
+	h.birth = z->txg;
+	h.seq = ++z->node_seq;
+	node_hdr_encode(&h, stored);
+	le_store(stored + 44, 4, crc32c(0, stored, head + n));
+	*bp = (struct blkptr){ .kind = PTR_NODE, .level = (uint8_t)level, .flags = nptr ? 0 : PTR_NOPTR, .lsize = body_len,
+		.psize = (uint32_t)(head + n), .comp = h.comp, .csum = z->csum->id };
+	z->csum->digest(stored, bp->psize, bp->hash);
+	rc = zio_place(z, bp, counted, stored, err);
+	free(stored);
+	return rc;
+}
+
+void zio_get_stats(struct zio *z, struct zio_stats *out)
+{
+	pthread_mutex_lock(&z->place_lock);
+	*out = z->stats;
+	pthread_mutex_unlock(&z->place_lock);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading: fetch, verify, decode. What is still in the out buffer is read from there. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "base/util.h"
+#include "zio/zio_impl.h"
+
+struct zio_ctx *zio_ctx_get(struct zio *z)
+{
+	struct zio_ctx *c;
+
+	pthread_mutex_lock(&z->ctx_lock);
+	c = z->free_ctx;
+	if (c)
+		z->free_ctx = c->next;
+	pthread_mutex_unlock(&z->ctx_lock);
+	if (c)
+		return c;
+	c = calloc(1, sizeof *c);
+	if (c && !(c->codec = codec_ctx_create())) {
+		free(c);
+		c = NULL;
+	}
+	return c;
+}
+
+void zio_ctx_put(struct zio *z, struct zio_ctx *c)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&z->ctx_lock);
+	c->next = z->free_ctx;
+	z->free_ctx = c;
+	pthread_mutex_unlock(&z->ctx_lock);
+}
+
+/* True when the block was taken from the out buffer. */
+static bool from_out(struct zio *z, const struct blkptr *bp, uint8_t *buf, size_t padded)
+{
+	bool hit = false;
+
+	pthread_mutex_lock(&z->place_lock);
+	if (z->out_len && bp->addr >= z->out_addr && bp->addr < z->out_addr + z->out_len / SECTOR) {
+		memcpy(buf, z->out + (bp->addr - z->out_addr) * SECTOR, padded);
+		hit = true;
+	}
+	z->stats.reads++;
+	z->stats.read_bytes += padded;
+	pthread_mutex_unlock(&z->place_lock);
+	return hit;
+}
+
+static int fetch(struct zio *z, const struct blkptr *bp, uint8_t *buf, struct lcpfs_error *err)
+{
+	size_t padded = round_up(bp->psize, SECTOR);
+	const struct hash_algo *h = hash_by_id(bp->csum);
+	uint8_t hash[HASH_LEN];
+	int rc;
+
+	if (bp->suite)
+		return lcpfs_fail(err, LCPFS_ENOKEY, "block %u:%u is encrypted", ptr_chunk(bp), ptr_sector(bp));
+	if (!h)
+		return lcpfs_fail(err, LCPFS_EUNSUP, "checksum %u", bp->csum);
+	rc = from_out(z, bp, buf, padded) ? 0 : vdev_read(z->vdev, bp->addr, buf, padded, err);
+	if (rc)
+		return rc;
+	h->digest(buf, bp->psize, hash);
+	if (memcmp(hash, bp->hash, HASH_LEN) != 0)
+		return lcpfs_fail(err, LCPFS_ECSUM, "block %u:%u (%u bytes): checksum mismatch", ptr_chunk(bp), ptr_sector(bp), bp->psize);
+	return 0;
+}
+
+int zio_read_stored(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err)
+{
+	uint8_t *tmp = malloc(round_up(bp->psize, SECTOR));
+	int rc = tmp ? fetch(z, bp, tmp, err) : lcpfs_nomem(err);
+
+	if (!rc)
+		memcpy(buf, tmp, bp->psize);
+	free(tmp);
+	return rc;
+}
+
+static int decode(struct zio *z, const struct blkptr *bp, const uint8_t *stored, void *buf, size_t want, struct lcpfs_error *err)
+{
+	struct zio_ctx *c;
+	int rc;
+
+	if (bp->comp == CODEC_NONE) {
+		if (bp->psize != bp->lsize)
+			return lcpfs_fail(err, LCPFS_ECORRUPT, "plain block of %u bytes says it decodes to %u", bp->psize, bp->lsize);
+		memcpy(buf, stored, want);
+		return 0;
+	}
+	c = zio_ctx_get(z);
+	if (!c)
+		return lcpfs_nomem(err);
+	rc = want < bp->lsize ? codec_decompress_head(c->codec, bp->comp, stored, bp->psize, buf, bp->lsize, want, err) :
+	    codec_decompress(c->codec, bp->comp, stored, bp->psize, buf, bp->lsize, err);
+	zio_ctx_put(z, c);
+	return rc ? lcpfs_within(err, rc, "block %u:%u", ptr_chunk(bp), ptr_sector(bp)) : 0;
+}
+
+int zio_read_head(struct zio *z, const struct blkptr *bp, void *buf, size_t want, struct lcpfs_error *err)
+{
+	uint8_t *stored = malloc(round_up(bp->psize, SECTOR));
+	int rc = stored ? fetch(z, bp, stored, err) : lcpfs_nomem(err);
+
+	if (!rc)
+		rc = decode(z, bp, stored, buf, MIN(want, bp->lsize), err);
+	free(stored);
+	return rc;
+}
+
+int zio_read(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err)
+{
+	return zio_read_head(z, bp, buf, bp->lsize, err);
+}
+
+static int node_open(struct zio *z, const struct blkptr *bp, const uint8_t *stored, uint8_t **out, uint32_t *nptr,
+                     struct lcpfs_error *err)
+{
+	struct node_hdr h;
+	struct blkptr body;
+	uint8_t *block;
+	size_t head;
+	int rc = node_hdr_decode(&h, stored, bp->psize, err);
+
+	if (rc)
+		return rc;
+	if (h.level != bp->level || h.body_len != bp->lsize || h.comp != bp->comp || !h.nptr != !!(bp->flags & PTR_NOPTR))
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "its header and its pointer disagree");
+	head = NODE_HDR + (size_t)h.nptr * PTR_LEN;
+	block = malloc(head - NODE_HDR + h.body_len);
+	if (!block)
+		return lcpfs_nomem(err);
+	memcpy(block, stored + NODE_HDR, head - NODE_HDR);
+	body = *bp;
+	body.psize = h.body_stored;
+	rc = decode(z, &body, stored + head, block + (head - NODE_HDR), h.body_len, err);
+	if (rc) {
+		free(block);
+		return rc;
+	}
+	*out = block;
+	*nptr = h.nptr;
+	return 0;
+}
+
+int zio_read_node(struct zio *z, const struct blkptr *bp, uint8_t **ptrs_body, uint32_t *nptr, struct lcpfs_error *err)
+{
+	uint8_t *stored;
+	int rc;
+
+	if (bp->kind != PTR_NODE)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "block %u:%u is not a node", ptr_chunk(bp), ptr_sector(bp));
+	stored = malloc(round_up(bp->psize, SECTOR));
+	rc = stored ? fetch(z, bp, stored, err) : lcpfs_nomem(err);
+	if (!rc)
+		rc = node_open(z, bp, stored, ptrs_body, nptr, err);
+	free(stored);
+	return rc ? lcpfs_within(err, rc, "node %u:%u", ptr_chunk(bp), ptr_sector(bp)) : 0;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writing. A job's life: submitted (sequence number) -> packed by a worker (compress, hash) -> placed and written in sequence order by
+ * whoever completes the next job in order (the drainer), which then calls done. With one thread the submitter does all of it.
+ *
+ * Placed blocks are gathered in an out buffer while they are contiguous, and written in pieces of up to OUT_BYTES.
+ */
+#include "zio/zio.h"
+#include "zio/zio_impl.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "base/log.h"
+#include "base/util.h"
+
+static void job_free(struct zio_job *j)
+{
+	free(j->buf);
+	free(j->stored);
+	free(j);
+}
+
+/* Compress and hash: everything that does not depend on order. */
+static void job_pack(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
+{
+	size_t n = 0;
+
+	if (j->codec.id != CODEC_NONE && j->len > SECTOR) {
+		j->stored = malloc(j->len);
+		if (j->stored)
+			n = codec_compress(ctx, j->codec, j->buf, j->len, j->stored, j->len);
+	}
+	j->bp.kind = (uint8_t)j->kind;
+	j->bp.lsize = (uint32_t)j->len;
+	j->bp.csum = z->csum->id;
+	if (n) {
+		j->bp.comp = j->codec.id;
+		j->bp.psize = (uint32_t)n;
+		free(j->buf);
+		j->buf = NULL;
+	} else {
+		free(j->stored);
+		j->stored = j->buf;
+		j->buf = NULL;
+		j->bp.psize = j->bp.lsize;
+	}
+	z->csum->digest(j->stored, j->bp.psize, j->bp.hash);
+}
+
+/* Called with the lock held; drops it while it places and writes, `draining` keeps others out. */
+static void drain(struct zio *z)
+{
+	if (z->draining)
+		return;
+	z->draining = true;
+	while (z->head && z->head->packed) {
+		struct zio_job *j = z->head;
+		int rc;
+
+		z->head = j->next;
+		if (!z->head)
+			z->tail = NULL;
+		pthread_mutex_unlock(&z->lock);
+		rc = z->failed;
+		if (!rc)
+			rc = zio_place(z, &j->bp, true, j->stored, &z->why);
+		if (rc && !z->failed)
+			z->failed = rc;
+		if (j->done)
+			j->done(j->arg, rc, &j->bp, rc ? &z->why : NULL);
+		pthread_mutex_lock(&z->lock);
+		z->in_flight -= j->len;
+		z->jobs--;
+		pthread_cond_broadcast(&z->room);
+		job_free(j);
+	}
+	z->draining = false;
+	pthread_cond_broadcast(&z->room);
+}
+
+static void worker(void *arg)
+{
+	struct zio *z = arg;
+	struct codec_ctx *ctx = codec_ctx_create();
+
+	pthread_mutex_lock(&z->lock);
+	for (;;) {
+		struct zio_job *j = z->todo;
+
+		if (!j) {
+			if (z->stop)
+				break;
+			pthread_cond_wait(&z->work, &z->lock);
+			continue;
+		}
+		z->todo = j->next_todo;
+		pthread_mutex_unlock(&z->lock);
+		job_pack(z, ctx, j);
+		pthread_mutex_lock(&z->lock);
+		j->packed = true;
+		drain(z);
+	}
+	pthread_mutex_unlock(&z->lock);
+	codec_ctx_destroy(ctx);
+}
+
+int zio_create(struct zio **out, struct vdev *v, struct space *s, const struct zio_opts *o, struct lcpfs_error *err)
+{
+	struct zio *z = calloc(1, sizeof *z);
+	int rc = 0;
+
+	if (!z)
+		return lcpfs_nomem(err);
+	z->vdev = v;
+	z->space = s;
+	z->window = MAX(o->window_bytes, (size_t)(4 * MiB));
+	z->csum = hash_by_id(o->csum);
+	z->ctx = codec_ctx_create();
+	z->out = malloc(OUT_BYTES);
+	pthread_mutex_init(&z->lock, NULL);
+	pthread_mutex_init(&z->place_lock, NULL);
+	pthread_mutex_init(&z->ctx_lock, NULL);
+	pthread_cond_init(&z->work, NULL);
+	pthread_cond_init(&z->room, NULL);
+	if (!z->ctx || !z->out)
+		rc = lcpfs_nomem(err);
+	else if (!z->csum)
+		rc = lcpfs_fail(err, LCPFS_EUNSUP, "checksum %u", o->csum);
+	z->want_threads = o->threads > 1 ? MIN(o->threads, ZIO_THREADS_MAX) : 0;
+	if (rc) {
+		zio_destroy(z);
+		return rc;
+	}
+	*out = z;
+	return 0;
+}
+
+/* Workers start with the first job, so that a reader has none. */
+static int start_workers(struct zio *z, struct lcpfs_error *err)
+{
+	while (z->n_threads < z->want_threads) {
+		int rc = thread_start(&z->thread[z->n_threads], worker, z, err);
+
+		if (rc)
+			return rc;
+		z->n_threads++;
+	}
+	return 0;
+}
+
+void zio_destroy(struct zio *z)
+{
+	if (!z)
+		return;
+	pthread_mutex_lock(&z->lock);
+	z->stop = true;
+	pthread_cond_broadcast(&z->work);
+	pthread_mutex_unlock(&z->lock);
+	for (unsigned i = 0; i < z->n_threads; i++)
+		thread_join(z->thread[i]);
+	codec_ctx_destroy(z->ctx);
+	for (struct zio_ctx *c = z->free_ctx; c;) {
+		struct zio_ctx *next = c->next;
+
+		codec_ctx_destroy(c->codec);
+		free(c);
+		c = next;
+	}
+	free(z->out);
+	pthread_cond_destroy(&z->work);
+	pthread_cond_destroy(&z->room);
+	pthread_mutex_destroy(&z->lock);
+	pthread_mutex_destroy(&z->place_lock);
+	pthread_mutex_destroy(&z->ctx_lock);
+	free(z);
+}
+
+void zio_set_txg(struct zio *z, uint64_t txg)
+{
+	z->txg = txg;
+}
+
+void zio_set_grow(struct zio *z, int (*grow)(void *arg, uint32_t sectors, struct lcpfs_error *err), void *arg)
+{
+	z->grow = grow;
+	z->grow_arg = arg;
+}
+
+static int fail_again(struct zio *z, struct lcpfs_error *err)
+{
+	if (err)
+		*err = z->why;
+	return z->failed;
+}
+
+static void enqueue(struct zio *z, struct zio_job *j)
+{
+	if (z->tail)
+		z->tail->next = j;
+	else
+		z->head = j;
+	z->tail = j;
+	if (z->todo_tail && z->todo)
+		z->todo_tail->next_todo = j;
+	else
+		z->todo = j;
+	z->todo_tail = j;
+	z->in_flight += j->len;
+	z->jobs++;
+	pthread_cond_signal(&z->work);
+}
+
+/* Without workers the submitter packs and drains at once. */
+static void run_here(struct zio *z, struct zio_job *j)
+{
+	job_pack(z, z->ctx, j);
+	pthread_mutex_lock(&z->lock);
+	z->head = z->tail = j;
+	j->packed = true;
+	z->in_flight += j->len;
+	z->jobs++;
+	drain(z);
+	pthread_mutex_unlock(&z->lock);
+}
+
+int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf, size_t len, zio_done_fn *done, void *arg,
+               struct lcpfs_error *err)
+{
+	struct zio_job *j = calloc(1, sizeof *j);
+	int rc = j ? start_workers(z, err) : lcpfs_nomem(err);
+
+	if (rc) {
+		free(buf);
+		free(j);
+		return rc;
+	}
+	*j = (struct zio_job){ .kind = kind, .codec = codec, .buf = buf, .len = len, .done = done, .arg = arg };
+	if (!z->n_threads) {
+		run_here(z, j);
+		return z->failed ? fail_again(z, err) : 0;
+	}
+	pthread_mutex_lock(&z->lock);
+	while (z->in_flight && z->in_flight + len > z->window)
+		pthread_cond_wait(&z->room, &z->lock);
+	rc = z->failed ? fail_again(z, err) : 0;
+	if (rc)
+		job_free(j);
+	else
+		enqueue(z, j);
+	pthread_mutex_unlock(&z->lock);
+	return rc;
+}
+
+int zio_wait(struct zio *z, struct lcpfs_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&z->lock);
+	while (z->jobs)
+		pthread_cond_wait(&z->room, &z->lock);
+	rc = z->failed ? fail_again(z, err) : 0;
+	pthread_mutex_unlock(&z->lock);
+	return rc;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside zio: jobs, the state of the pipeline, placing. */
+#ifndef ZIO_IMPL_H
+#define ZIO_IMPL_H
+#include <pthread.h>
+#include "zio/zio.h"
+
+#define ZIO_THREADS_MAX 64u
+#define OUT_BYTES ((size_t)2 << 20)
+
+struct zio_job {
+	struct zio_job *next, *next_todo; /* in order of submission; waiting for a worker */
+	unsigned kind;
+	struct codec_spec codec;
+	void *buf, *stored;
+	size_t len;
+	bool packed;
+	struct blkptr bp;
+	zio_done_fn *done;
+	void *arg;
+};
+
+struct zio_ctx { struct codec_ctx *codec; struct zio_ctx *next; };
+
+struct zio {
+	struct vdev *vdev;
+	struct space *space;
+	const struct hash_algo *csum;
+	uint64_t txg;
+	int (*grow)(void *arg, uint32_t sectors, struct lcpfs_error *err);
+	void *grow_arg;
+
+	pthread_mutex_t lock;          /* queues */
+	pthread_cond_t work, room;
+	struct zio_job *head, *tail;   /* all not yet placed, in order */
+	struct zio_job *todo, *todo_tail;
+	size_t in_flight, window, jobs;
+	bool draining, stop;
+	struct thread *thread[ZIO_THREADS_MAX];
+	unsigned n_threads, want_threads;
+	struct codec_ctx *ctx;         /* of the mutating thread */
+
+	pthread_mutex_t place_lock;    /* placing and the out buffer */
+	uint8_t *out;
+	uint64_t out_addr;
+	size_t out_len;
+	uint64_t node_seq;
+	int failed;                    /* first failure; sticky */
+	struct lcpfs_error why;
+
+	pthread_mutex_t ctx_lock;      /* decompression contexts for readers of any thread */
+	struct zio_ctx *free_ctx;
+	struct zio_stats stats;
+};
+
+/* Allocate, fill in addr and birth, write (through the out buffer). */
+int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored, struct lcpfs_error *err);
+/* A codec context for this call; NULL when out of memory. */
+struct zio_ctx *zio_ctx_get(struct zio *z);
+void zio_ctx_put(struct zio *z, struct zio_ctx *c);
+#endif
