@@ -180,6 +180,13 @@ int dmu_settle(struct spa *s, struct lcpfs_error *err)
 	return spa_close_txg(s, err);
 }
 
+int dmu_settle_head(struct dataset *ds, struct lcpfs_error *err)
+{
+	int rc = ds->writable ? ds_write(&ds->client, err) : 0;
+
+	return rc ? rc : ds->writable ? zio_wait(ds->spa->zio, err) : 0;
+}
+
 int dmu_forget(struct spa *s, uint64_t id, const char *name, struct lcpfs_error *err)
 {
 	struct dataset *ds = dmu_find_open(s, id);

@@ -79,6 +79,8 @@ int dmu_prop_each(struct spa *s, uint64_t id, int (*visit)(void *arg, const char
 
 /* A new inode, data or pack number of this head: takes a group at the first call where it has none. */
 int dmu_new_number(struct dataset *ds, uint64_t *out, struct lcpfs_error *err);
+/* Everything of this head is in its tree, the tree is written and rec.root names it: readers of trees by pointer begin with this. */
+int dmu_settle_head(struct dataset *ds, struct lcpfs_error *err);
 /* Mark a head changed (a tree change does it too). */
 void dmu_dirty(struct dataset *ds);
 
