@@ -50,7 +50,7 @@ enum {
 };
 /* The status for a code (LCPFS_E*, positive or negative; 0: CMD_OK). */
 int cmd_status(int code);
-/* The one of two that says more (the larger). */
+/* The graver of two: done < in part < failed < usage < in use < no key < damaged. */
 int cmd_worse(int a, int b);
 
 /* ---- options ---- */

@@ -24,7 +24,13 @@ int cmd_status(int code)
 	}
 }
 
-int cmd_worse(int a, int b) { return a > b ? a : b; }
+/* "Done in part" is the mildest: whatever else failed must not hide behind it. */
+static int gravity(int status)
+{
+	return status == CMD_PARTIAL ? 1 : status == CMD_OK ? 0 : status + 1;
+}
+
+int cmd_worse(int a, int b) { return gravity(a) > gravity(b) ? a : b; }
 
 static const char *code_name(int code)
 {
