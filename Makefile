@@ -26,58 +26,82 @@ bin_name   = $(if $(filter mkfs fsck,$1),$1.lcpfs,$(if $(filter lcpfs,$1),lcpfs,
 BINS      := $(foreach v,$(VERBS) $(if $(wildcard cmd/lcpfs/*.c),lcpfs),$B/bin/$(call bin_name,$v))
 UNIT_SRC  := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN  := $(UNIT_SRC:tests/unit/%.c=$B/tests/%)
-EXAMPLES  := $(patsubst examples/%.c,$B/examples/%,$(sort $(wildcard examples/*.c)))
-
-.PHONY: all check unit-check bats-check clean help
-all: $B/liblcpfs.a $B/liblcpfs.so $(BINS)
-.DELETE_ON_ERROR:
-.SECONDARY:
-
-$B/%.o: %.c
+EXAMPLES  := $(patsubst examples/%.c,$B/examples/%: examples/%.c $B/liblcpfs.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_) $(LDFLAGS_) $(LDFLAGS) -o $@ $< $B/liblcpfs.a $(PKG_LIBS)
 
-$B/liblcpfs.a: $(LIB_OBJ)
-	@rm -f $@
-	$(AR) rcsD $@ $^
-
-$B/liblcpfs.so.$(VERSION): $(LIB_OBJ) lib/liblcpfs.map
-	$(CC) $(LDFLAGS_) $(LDFLAGS) -shared -Wl,-soname,liblcpfs.so.$(SOVERSION) -Wl,--version-script=lib/liblcpfs.map -o $@ $(LIB_OBJ) $(PKG_LIBS)
-
-$B/liblcpfs.so: $B/liblcpfs.so.$(VERSION)
-	ln -sf liblcpfs.so.$(VERSION) $B/liblcpfs.so.$(SOVERSION)
-	ln -sf liblcpfs.so.$(VERSION) $@
-
-# one rule per command: $(1) = folder of cmd/
-define COMMAND
-$B/bin/$(call bin_name,$1): $(patsubst %.c,$B/%.o,$(sort $(wildcard cmd/$1/*.c))) $(COMMON_O) $B/liblcpfs.a
-	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS_) $$(LDFLAGS) -o $$@ $$^ $$(PKG_LIBS)
-endef
-$(foreach v,$(VERBS) lcpfs,$(eval $(call COMMAND,$v)))
-
-$B/tests/%: $B/tests/unit/%.o $B/tests/unit/tap.o $B/liblcpfs.a
+$B/lcpfs.pc: lcpfs.pc.in Makefile
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PKGS@|$(PKGS)|' $< > $@
 
-$B/examples/%: examples/%.c $B/liblcpfs.a
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_) $(LDFLAGS_) $(LDFLAGS) -o $@ $< $B/liblcpfs.a $(PKG_LIBS)
+# what the build and the tests need, from the distribution's packages
+deps:
+	@tools/install-deps build
+deps-test:
+	@tools/install-deps build test
 
-# T=name selects unit tests and bats files whose name contains it
-check: unit-check bats-check
+# T=name selects the unit tests and bats files whose names contain it
+check: deps-test
+	@$(MAKE) --no-print-directory -j$(shell nproc) O=$B SAN=$(SAN) all $(UNIT_BIN) $(EXAMPLES)
+	@$(MAKE) --no-print-directory O=$B SAN=$(SAN) T=$(T) unit-check
+	@$(MAKE) --no-print-directory O=$B SAN=$(SAN) T=$(T) examples-check
+	@$(MAKE) --no-print-directory O=$B SAN=$(SAN) T=$(T) bats-check
 unit-check: $(UNIT_BIN)
 	@tests/tools/run-unit $(foreach t,$(UNIT_BIN),$(if $(findstring $(T),$t),$t))
+examples-check: $(EXAMPLES)
+	@for e in $(EXAMPLES); do $$e >/dev/null && echo "ok example $${e##*/}" || exit 1; done
 bats-check: all
 	@LCPFS_BIN=$(abspath $B/bin) tests/tools/run-bats $(T)
+
+# the main job on a real tree of this machine
+demo: deps
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
+	@PATH="$(abspath $B/bin):$$PATH" tools/demo
+
+MAN       := $(sort $(wildcard man/*.[1-8]))
+man_dir    = $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $1))/$(notdir $1)
+COMP_DIRS := bash:share/bash-completion/completions zsh:share/zsh/site-functions fish:share/fish/vendor_completions.d
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/lcpfs
+	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $B/liblcpfs.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $B/liblcpfs.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib
+	ln -sf liblcpfs.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/liblcpfs.so.$(SOVERSION)
+	ln -sf liblcpfs.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/liblcpfs.so
+	install -m 644 $B/lcpfs.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 include/lcpfs/*.h $(DESTDIR)$(PREFIX)/include/lcpfs
+	$(foreach m,$(MAN),install -D -m 644 $m $(call man_dir,$m);)
+	tools/completions $(DESTDIR)$(PREFIX)/share
+uninstall:
+	rm -f $(BINS:$B/bin/%=$(DESTDIR)$(PREFIX)/bin/%) $(DESTDIR)$(PREFIX)/lib/liblcpfs.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/lcpfs.pc
+	rm -rf $(DESTDIR)$(PREFIX)/include/lcpfs
+	rm -f $(foreach m,$(MAN),$(call man_dir,$m))
+	tools/completions --remove $(DESTDIR)$(PREFIX)/share
+
+dist:
+	git archive --format=tar.gz --prefix=lcpfs-$(VERSION)/ -o lcpfs-$(VERSION).tar.gz HEAD
+lint: all
+	@tools/lint $B
+
+# long runs: not part of check
+FUZZERS   := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_SECS ?= 600
+fuzz:
+	@FUZZ_SECS=$(FUZZ_SECS) FUZZERS="$(or $(T),$(FUZZERS))" PKG_CFLAGS="$(PKG_CFLAGS)" PKG_LIBS="$(PKG_LIBS)" tests/tools/run-fuzz
+stress: all
+	@PATH="$(abspath $B/bin):$$PATH" B=$B tests/tools/run-stress $(T)
+bench: all
+	@PATH="$(abspath $B/bin):$$PATH" bench/run
 
 clean:
 	rm -rf build build-*
 
 help:
-	@echo "make            build the library and the commands in build/"
-	@echo "make check      install what the tests need, run them   (T=name selects)"
-	@echo "make SAN=address,undefined check"
-	@echo "make install PREFIX=/usr/local DESTDIR="
+	@echo "make             build the library and the commands in build/"
+	@echo "make demo        install what is missing, build, run the main job on a real tree"
+	@echo "make check       install what the tests need, run them   (T=name selects, SAN=address,undefined)"
+	@echo "make install     PREFIX=/usr/local DESTDIR=              and make uninstall"
+	@echo "make lint | dist | fuzz | stress | bench"
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
