@@ -26,7 +26,49 @@ bin_name   = $(if $(filter mkfs fsck,$1),$1.lcpfs,$(if $(filter lcpfs,$1),lcpfs,
 BINS      := $(foreach v,$(VERBS) $(if $(wildcard cmd/lcpfs/*.c),lcpfs),$B/bin/$(call bin_name,$v))
 UNIT_SRC  := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BIN  := $(UNIT_SRC:tests/unit/%.c=$B/tests/%)
-EXAMPLES  := $(patsubst examples/%.c,$B/examples/%: examples/%.c $B/liblcpfs.a
+EXAMPLES  := $(patsubst examples/%.c,$B/examples/%,$(sort $(wildcard examples/*.c)))
+
+Q         := $(if $(V),,@)
+say        = $(if $(V),,@echo '  $1 $@')
+
+.PHONY: all deps deps-test check unit-check bats-check examples-check demo install uninstall dist lint fuzz stress bench clean help
+all: $B/liblcpfs.a $B/liblcpfs.so $(BINS) $B/lcpfs.pc
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+$B/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$B/liblcpfs.a: $(LIB_OBJ)
+	@rm -f $@
+	$(call say,AR)
+	$(Q)$(AR) rcsD $@ $^
+
+$B/liblcpfs.so.$(VERSION): $(LIB_OBJ) lib/liblcpfs.map
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS_) $(LDFLAGS) -shared -Wl,-soname,liblcpfs.so.$(SOVERSION) -Wl,--version-script=lib/liblcpfs.map -o $@ $(LIB_OBJ) $(PKG_LIBS)
+
+$B/liblcpfs.so: $B/liblcpfs.so.$(VERSION)
+	@ln -sf liblcpfs.so.$(VERSION) $B/liblcpfs.so.$(SOVERSION)
+	@ln -sf liblcpfs.so.$(VERSION) $@
+
+# one rule per command: $(1) = folder of cmd/
+define COMMAND
+$B/bin/$(call bin_name,$1): $(patsubst %.c,$B/%.o,$(sort $(wildcard cmd/$1/*.c))) $(COMMON_O) $B/liblcpfs.a
+	@mkdir -p $$(@D)
+	$$(call say,LD)
+	$$(Q)$$(CC) $$(LDFLAGS_) $$(LDFLAGS) -o $$@ $$^ $$(PKG_LIBS)
+endef
+$(foreach v,$(VERBS) lcpfs,$(eval $(call COMMAND,$v)))
+
+$B/tests/%: $B/tests/unit/%.o $B/tests/unit/tap.o $B/liblcpfs.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS_) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$B/examples/%: examples/%.c $B/liblcpfs.a
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS_) $(LDFLAGS_) $(LDFLAGS) -o $@ $< $B/liblcpfs.a $(PKG_LIBS)
