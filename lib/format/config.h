@@ -8,6 +8,7 @@
 
 #define CONFIG_NAME_MAX 63u
 #define CONFIG_EPOCHS_MAX 64u
+#define CONFIG_FEATURES_MAX 256u
 #define CHUNK_WIDTH_MAX 255u
 #define CONFIG_DECODED_MAX (256u << 20)
 
@@ -21,7 +22,7 @@ struct cfg_device {
 	uint16_t id, group;
 	uint8_t role, cls, state, ashift;
 	uint8_t uuid[16];
-	uint64_t size;
+	uint64_t size; /* bytes, a multiple of 64 KiB; 0 = an image that grows with its content */
 	uint32_t domain_tag;
 	uint64_t stale_from, stale_to;
 	uint32_t err_r, err_w, err_h;
@@ -76,6 +77,9 @@ void config_print(const struct config *c, struct buf *out);
 const struct cfg_chunk *config_chunk(const struct config *c, uint32_t id); /* binary search; NULL */
 bool config_has_feature(const struct cfg_features *f, const char *name);
 int config_add_feature(struct cfg_features *f, const char *name, struct lcpfs_error *err);
+/* The first feature that this version does not know, NULL = none: refuse to open (incompat), or to open for writing (ro_compat). */
+const char *config_unknown_incompat(const struct config *c);
+const char *config_unknown_ro_compat(const struct config *c);
 /* Valid pool or dataset level name: 1..max bytes of A-Za-z0-9._-+ and not "." or "..". */
 bool config_name_ok(const char *name, size_t len, size_t max);
 #endif
