@@ -4,6 +4,10 @@
 #define BLOCKDEV_H
 #include "lcpfs/blockdev.h"
 
+/* The size may change while other threads read: it is loaded and stored through these. */
+static inline uint64_t blockdev_size(const struct lcpfs_blockdev *d) { return __atomic_load_n(&d->size, __ATOMIC_RELAXED); }
+static inline void blockdev_set_size(struct lcpfs_blockdev *d, uint64_t size) { __atomic_store_n(&d->size, size, __ATOMIC_RELAXED); }
+
 /* Checked calls: bounds against dev->size, NULL operations, messages that name the device. All layers use these. */
 int blockdev_read(struct lcpfs_blockdev *d, uint64_t off, void *buf, size_t len, struct lcpfs_error *err);
 int blockdev_write(struct lcpfs_blockdev *d, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the devices of this folder. */
+#ifndef BLOCKDEV_IMPL_H
+#define BLOCKDEV_IMPL_H
+#include "blockdev/blockdev.h"
+
+/* "ram:NAME": a RAM disk with a name, whose content lives as long as the process. */
+int ram_open(struct lcpfs_blockdev **out, const char *name, uint32_t flags, struct lcpfs_error *err);
+#endif
