@@ -108,7 +108,8 @@ int btree_walk_ptrs(struct btree_store *s, const struct blkptr *root, const stru
  * Keyless difference of the trees at a and b (either may be null): pointers, as a multiset of (addr, birth), that only a has
  * and birth > floor go to only_a, those that only b has to only_b (either callback may be NULL). Level by level from the
  * taller root; common pointers are dropped with what is below them; PTR_NOPTR leaves are not read. An unreadable
- * node goes to `bad` as above; what is below it is then in neither set. Cost follows the difference.
+ * node goes to `bad` as above; what is below it is then in neither set, nor is what the other side has that could be below
+ * it (is no younger): a block that may be in use is never told as dropped. Cost follows the difference.
  */
 struct btree_diff_ptrs {
 	int (*only_a)(void *arg, const struct blkptr *bp, struct lcpfs_error *err);

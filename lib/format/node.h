@@ -54,12 +54,23 @@ struct node_body {
  */
 int node_body_decode(struct node_body *out, const uint8_t *body, size_t len, bool leaf, uint32_t nptr, struct lcpfs_error *err);
 
+/* Entry i of an end array, little-endian. */
+static inline uint32_t node_end_at(const uint8_t *ends, uint32_t i)
+{
+	const uint8_t *p = ends + 4 * (size_t)i;
+
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+#define NODE_VAL_END 0x0fffffffu /* the part of a val_end that is an offset */
+
 struct node_item { /* one item for encoding, or as found */
 	const uint8_t *key, *val, *ptrs; /* ptrs: nptr raw pointers */
 	uint16_t klen;
 	uint32_t vlen;
 	uint8_t nptr;
 };
+/* Item i < nitems as found: key without the prefix, value (interior: none) and pointer count; ptrs is NULL. */
+void node_body_item(const struct node_body *b, uint32_t i, struct node_item *out);
 /* Append the body of these items to out. The keys' longest common prefix is taken out. */
 void node_body_encode(struct buf *out, bool leaf, const uint8_t *low, uint16_t low_len, const struct node_item *items, uint32_t n);
 #endif
