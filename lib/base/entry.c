@@ -54,52 +54,66 @@ void entry_sort_xattr(struct entry *e)
 
 #define COPY_CHUNK ((size_t)1 << 20)
 
-static int copy_content(struct entry_source *s, struct entry_sink *k, uint8_t *buf, uint64_t *bytes, struct lcpfs_error *err)
+struct copy {
+	struct entry_source *s;
+	struct entry_sink *k;
+	bool (*tick)(void *arg, uint64_t entries, uint64_t bytes);
+	void *arg;
+	uint64_t entries, bytes;
+	uint8_t *buf;
+};
+
+static int tick(struct copy *c, struct lcpfs_error *err)
+{
+	if (c->tick && c->tick(c->arg, c->entries, c->bytes))
+		return lcpfs_fail(err, LCPFS_ECANCEL, "interrupted");
+	return 0;
+}
+
+static int copy_content(struct copy *c, struct lcpfs_error *err)
 {
 	for (;;) {
 		uint64_t off = 0;
 		size_t got = 0;
-		int rc = s->ops->read(s, buf, COPY_CHUNK, &off, &got, err);
+		int rc = c->s->ops->read(c->s, c->buf, COPY_CHUNK, &off, &got, err);
 
 		if (rc || !got)
 			return rc;
-		rc = k->ops->write(k, off, buf, got, err);
+		rc = c->k->ops->write(c->k, off, c->buf, got, err);
+		c->bytes += got;
+		if (!rc)
+			rc = tick(c, err);
 		if (rc)
 			return rc;
-		*bytes += got;
 	}
 }
 
-static int copy_one(struct entry_source *s, struct entry_sink *k, const struct entry *e, uint8_t *buf, uint64_t *bytes,
-                    struct lcpfs_error *err)
+static int copy_one(struct copy *c, const struct entry *e, struct lcpfs_error *err)
 {
-	int rc = k->ops->begin(k, e, err);
+	int rc = c->k->ops->begin(c->k, e, err);
 
 	if (!rc && S_ISREG(e->mode) && !(e->flags & ENTRY_HARDLINK))
-		rc = copy_content(s, k, buf, bytes, err);
-	if (!rc)
-		rc = k->ops->end(k, err);
-	return rc;
+		rc = copy_content(c, err);
+	return rc < 0 ? rc : c->k->ops->end(c->k, err);
 }
 
-int entry_copy(struct entry_source *s, struct entry_sink *k, bool (*tick)(void *arg, uint64_t entries, uint64_t bytes),
+int entry_copy(struct entry_source *s, struct entry_sink *k, bool (*tick_fn)(void *arg, uint64_t entries, uint64_t bytes),
                void *arg, struct lcpfs_error *err)
 {
-	uint8_t *buf = malloc(COPY_CHUNK);
-	uint64_t entries = 0, bytes = 0;
-	int rc = buf ? 0 : lcpfs_nomem(err);
+	struct copy c = { .s = s, .k = k, .tick = tick_fn, .arg = arg, .buf = malloc(COPY_CHUNK) };
+	int rc = c.buf ? 0 : lcpfs_nomem(err);
 
 	while (!rc) {
 		struct entry e = { 0 };
 
 		rc = s->ops->next(s, &e, err);
 		if (!rc)
-			rc = copy_one(s, k, &e, buf, &bytes, err);
+			rc = copy_one(&c, &e, err);
 		entry_fini(&e);
-		entries++;
-		if (!rc && tick && tick(arg, entries, bytes))
-			rc = lcpfs_fail(err, LCPFS_ECANCEL, "interrupted");
+		c.entries++;
+		if (!rc)
+			rc = tick(&c, err);
 	}
-	free(buf);
+	free(c.buf);
 	return rc == 1 ? k->ops->finish(k, err) : rc;
 }

@@ -20,6 +20,7 @@ enum {
 	ENTRY_HAS_ATIME = 1, ENTRY_HAS_MTIME = 2, ENTRY_HAS_CTIME = 4, ENTRY_HAS_BTIME = 8, /* which times are known */
 	ENTRY_HARDLINK = 16,  /* another name of the file first yielded as `link` (a path in this source); no content */
 	ENTRY_DATA_UNREAD = 32, /* set by the source while streaming: content short or unreadable, what was read is kept */
+	ENTRY_HOLES = 64,     /* the source expects holes in the content: a sink may want the whole map before its header */
 };
 
 struct entry {
@@ -60,7 +61,10 @@ struct entry_source { const struct entry_source_ops *ops; };
 
 struct entry_sink;
 struct entry_sink_ops {
-	/* Begin an entry. e stays the caller's and is valid until `end`. */
+	/*
+	 * Begin an entry. e stays the caller's and is valid until `end`, where e->flags may have gained ENTRY_DATA_UNREAD.
+	 * 0; 1: its content is not wanted (`end` follows at once); < 0.
+	 */
 	int (*begin)(struct entry_sink *k, const struct entry *e, struct lcpfs_error *err);
 	/* Content of a regular file, ascending; never called for others. All-zero ranges may be left out (holes). */
 	int (*write)(struct entry_sink *k, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err);
@@ -72,8 +76,8 @@ struct entry_sink_ops {
 struct entry_sink { const struct entry_sink_ops *ops; };
 
 /*
- * Move everything from s to k, then finish k (neither is closed). `tick` (may be NULL) is called now and then with entries and bytes so far and
- * stops the run with LCPFS_ECANCEL by returning true.
+ * Move everything from s to k, then finish k (neither is closed). `tick` (may be NULL) is called for every entry and every piece of content with
+ * entries and bytes so far, so it must be quick, and stops the run with LCPFS_ECANCEL by returning true.
  */
 int entry_copy(struct entry_source *s, struct entry_sink *k, bool (*tick)(void *arg, uint64_t entries, uint64_t bytes),
                void *arg, struct lcpfs_error *err);
