@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "host/host.h"
 #include "import/run.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +88,17 @@ static void put_random(const char *path, size_t len, uint64_t seed)
 		d[i] = (uint8_t)tap_rand(&seed);
 	put(path, d, len, 0);
 	free(d);
+}
+
+/* A file that may already be something else: then nothing. Never through a symlink. */
+static void put_random_at(const char *path, size_t len, uint64_t seed)
+{
+	struct stat st;
+
+	if (lstat(path, &st) ? errno != ENOENT : !S_ISREG(st.st_mode))
+		return;
+	if (close(open(path, O_WRONLY | O_CREAT, 0644)) == 0)
+		put_random(path, len, seed);
 }
 
 /* One of everything. */
@@ -630,6 +642,51 @@ TEST(overrides)
 	place_close(&p);
 }
 
+/* One random change somewhere in `top`: names a-f on two levels. */
+static void change_something(const char *top, uint64_t *seed)
+{
+	char a[300], b[300];
+	uint64_t r = tap_rand(seed);
+	bool deep_a = r >> 8 & 1, deep_b = r >> 9 & 1;
+
+	snprintf(a, sizeof a, "%s/%c%s%c", top, 'a' + (int)(r >> 16) % 3, deep_a ? "/" : "", 'a' + (int)(r >> 24) % 6);
+	snprintf(b, sizeof b, "%s/%c%s%c", top, 'a' + (int)(r >> 32) % 3, deep_b ? "/" : "", 'a' + (int)(r >> 40) % 6);
+	switch (r % 9) {
+	case 0: case 1: mkdir(a, 0755); break;
+	case 2: case 3: if (access(a, F_OK)) put_random_at(a, r >> 50, r); break;
+	case 4: if (!rename(a, b)) break; /* fall through */
+	case 5: if (link(a, b)) remove(b); break;
+	case 6: chmod(a, 0600 | (r >> 20 & 077)); break;
+	case 7: if (symlink(b, a)) put_random_at(a, 1 + (r >> 60), r); break;
+	case 8: remove(a); break;
+	}
+}
+
+TEST(random_updates)
+{
+	uint64_t seed = 20240607;
+	struct place p;
+
+	printf("# seed %llu\n", (unsigned long long)seed);
+	place_open(&p);
+	is_int(mkdir(in(&p, "s"), 0755), 0);
+	for (int c = 'a'; c < 'd'; c++) {
+		char name[8] = { 's', '/', (char)c, 0 };
+
+		is_int(mkdir(in(&p, name), 0755), 0);
+	}
+	for (int round = 0; round < 60; round++) {
+		for (int i = 0; i < 12; i++)
+			change_something(in(&p, "s"), &seed);
+		is_int(import(&p, in(&p, "s"), LCPFS_TREE_DELETE), 0);
+		same_trees(host_tree(in(&p, "s")), ds_tree(&p, ""));
+		if (round % 8 == 7)
+			is_int(lcpfs_pool_commit(p.pool, &p.err), 0);
+	}
+	ok(p.st.entries > 8); /* the changes leave something */
+	place_close(&p);
+}
+
 static bool stop_now(void *arg, const struct lcpfs_progress *p)
 {
 	(void)arg;
@@ -693,4 +750,4 @@ TEST(sets)
 }
 
 TAP_MAIN(T(sets), T(host_pool_host), T(through_an_archive), T(update_changes_what_differs), T(update_knows_old_files), T(links_part_and_join),
-         T(hostile_entries), T(the_last_one_wins), T(removals), T(pool_to_pool), T(overrides), T(cancel_and_list))
+         T(hostile_entries), T(the_last_one_wins), T(removals), T(random_updates), T(pool_to_pool), T(overrides), T(cancel_and_list))
