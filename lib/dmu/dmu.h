@@ -56,6 +56,8 @@ int dmu_destroy_head(struct spa *s, const char *name, struct lcpfs_error *err); 
 int dmu_snapshot(struct spa *s, const char *const *names, size_t n, struct lcpfs_error *err);
 int dmu_destroy_snap(struct spa *s, const char *name, uint64_t *freed_bytes, struct lcpfs_error *err);
 int dmu_clone(struct spa *s, const char *snap, const char *name, struct lcpfs_error *err);
+/* The snapshot of another dataset that this head's path goes on with, 0: none. Derived, so that nothing can make it stale. */
+int dmu_origin(struct spa *s, const struct dsrec *head, uint64_t *id, struct lcpfs_error *err);
 int dmu_promote(struct spa *s, const char *name, struct lcpfs_error *err);
 /* The head of `ds` becomes S (an ancestor). keep != NULL: what it leaves becomes snapshot `keep` ("x", without the dataset). */
 int dmu_rollback(struct spa *s, const char *snap, const char *keep, struct lcpfs_error *err);

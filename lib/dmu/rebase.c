@@ -136,7 +136,7 @@ int dmu_hidden_create(struct spa *s, uint64_t base_id, uint64_t parent_id, struc
 	r.kind = DS_HIDDEN;
 	r.state = DS_RECEIVING;
 	r.parent = parent_id;
-	r.prev_snap = r.origin = base_id;
+	r.prev_snap = base_id;
 	r.prev_snap_txg = base.created_txg;
 	r.n_children = 0;
 	r.next_hint = 0;
@@ -176,7 +176,6 @@ int dmu_hidden_publish(struct spa *s, struct dataset *hidden, uint64_t head_id, 
 	if (!rc)
 		rc = snaptxg_put(s, head_id, r.created_txg, r.id, err);
 	r.parent = head_id;
-	r.origin = 0;
 	r.n_children = 0;
 	r.next_hint = 0;
 	if (!rc)
@@ -249,29 +248,47 @@ static int move_chain(struct spa *s, uint64_t first, uint64_t owner, uint64_t to
 	return rc;
 }
 
+int dmu_origin(struct spa *s, const struct dsrec *head, uint64_t *id, struct lcpfs_error *err)
+{
+	uint64_t at = head->prev_snap;
+	struct dsrec r;
+
+	*id = 0;
+	while (at) {
+		int rc = dmu_rec_get(s, at, &r, err);
+
+		if (rc)
+			return rc;
+		if (r.parent != head->id) {
+			*id = at;
+			return 0;
+		}
+		at = r.prev_snap;
+	}
+	return 0;
+}
+
 int dmu_promote(struct spa *s, const char *name, struct lcpfs_error *err)
 {
 	struct dsrec clone, origin, owner;
+	uint64_t from = 0;
 	int rc = spa_may_write(s, err);
 
 	if (!rc)
 		rc = dmu_settle(s, err);
 	if (!rc)
 		rc = dmu_lookup(s, name, &clone, err);
-	if (!rc && !clone.origin)
+	if (!rc)
+		rc = dmu_origin(s, &clone, &from, err);
+	if (!rc && !from)
 		rc = lcpfs_fail(err, LCPFS_EINVAL, "'%s' is no clone", name);
 	if (!rc)
-		rc = dmu_rec_get(s, clone.origin, &origin, err);
+		rc = dmu_rec_get(s, from, &origin, err);
 	if (!rc)
 		rc = dmu_rec_get(s, origin.parent, &owner, err);
 	if (!rc)
 		rc = move_chain(s, origin.id, owner.id, clone.id, true, err);
 	if (!rc)
 		rc = move_chain(s, origin.id, owner.id, clone.id, false, err);
-	if (rc)
-		return rc;
-	clone.origin = owner.origin;
-	owner.origin = origin.id;
-	rc = dmu_rec_put(s, &clone, err);
-	return rc ? rc : dmu_rec_put(s, &owner, err);
+	return rc;
 }

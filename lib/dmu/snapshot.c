@@ -164,7 +164,7 @@ int dmu_clone(struct spa *s, const char *snap, const char *name, struct lcpfs_er
 		return rc;
 	r = &ds->rec;
 	r->family = o.family;
-	r->prev_snap = r->origin = o.id;
+	r->prev_snap = o.id;
 	r->prev_snap_txg = o.created_txg;
 	r->group = DS_GROUP_NONE;
 	r->root = o.root;

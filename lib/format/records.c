@@ -46,7 +46,6 @@ void dsrec_encode(const struct dsrec *r, uint8_t raw[DSREC_LEN])
 	le_store(raw + 32, 8, r->parent);
 	le_store(raw + 40, 8, r->prev_snap);
 	le_store(raw + 48, 8, r->prev_snap_txg);
-	le_store(raw + 56, 8, r->origin);
 	le_store(raw + 64, 8, r->next_hint);
 	le_store(raw + 72, 8, r->created_txg);
 	le_store(raw + 80, 8, (uint64_t)r->created_s);
@@ -82,7 +81,6 @@ int dsrec_decode(struct dsrec *out, const uint8_t *raw, size_t len, const uint8_
 	r.parent = le_load(raw + 32, 8);
 	r.prev_snap = le_load(raw + 40, 8);
 	r.prev_snap_txg = le_load(raw + 48, 8);
-	r.origin = le_load(raw + 56, 8);
 	r.next_hint = le_load(raw + 64, 8);
 	r.created_txg = le_load(raw + 72, 8);
 	r.created_s = (int64_t)le_load(raw + 80, 8);
@@ -117,10 +115,10 @@ void dsrec_print(const struct dsrec *r, struct buf *out)
 	static const char *const kinds[] = { "?", "fs", "volume", "snapshot", "branch", "hidden" };
 
 	buf_printf(out, "id %" PRIu64 " %s guid %016" PRIx64 " family %016" PRIx64 " parent %" PRIu64 " prev %" PRIu64 "@%" PRIu64
-	    " origin %" PRIu64 " children %u created txg %" PRIu64 " time %" PRId64 " state %u group %u"
+	    " children %u created txg %" PRIu64 " time %" PRId64 " state %u group %u"
 	    " ref_psize %" PRIu64 " ref_lsize %" PRIu64 " ref_blocks %" PRIu64 " inodes %" PRIu64 " root ",
 	    r->id, kinds[r->kind <= DS_HIDDEN ? r->kind : 0], r->guid, r->family, r->parent, r->prev_snap, r->prev_snap_txg,
-	    r->origin, r->n_children, r->created_txg, r->created_s, r->state, r->group, r->ref_psize, r->ref_lsize,
+	    r->n_children, r->created_txg, r->created_s, r->state, r->group, r->ref_psize, r->ref_lsize,
 	    r->ref_blocks, r->n_inodes);
 	ptr_print(&r->root, out);
 }

@@ -36,7 +36,7 @@ enum ds_state { DS_NORMAL = 0, DS_RECEIVING = 1, DS_DESTROYING = 2 };
 /*
  * Dataset record, 224 bytes then TLVs (kept byte for byte):
  *   0 id  8 guid  16 family  24 u8 kind 25 u8 state 26 u16 flags 28 u32 n_children  32 parent  40 prev_snap  48 prev_snap_txg
- *  56 origin  64 next_hint  72 created_txg  80 i64 created_s  88 u32 group  92 u8 height 93 u8 keygen 94 u16 zero
+ *  56 zero  64 next_hint  72 created_txg  80 i64 created_s  88 u32 group  92 u8 height 93 u8 keygen 94 u16 zero
  *  96 root_auth[16]  112 shape_id[16]  128 ref_psize  136 ref_lsize  144 ref_blocks  152 n_inodes  160 log_seq
  * 168 quota[4] (quota, reservation, refquota, refreservation)  200 u32 created_ns  204 zero[20]
  */
@@ -45,7 +45,7 @@ struct dsrec {
 	uint8_t kind, state;
 	uint16_t flags;
 	uint32_t n_children;
-	uint64_t parent, prev_snap, prev_snap_txg, origin, next_hint, created_txg;
+	uint64_t parent, prev_snap, prev_snap_txg, next_hint, created_txg;
 	int64_t created_s;
 	uint32_t created_ns, group;
 	uint8_t height, keygen;

@@ -303,6 +303,23 @@ static const struct uberblock *uber_of_txg(struct spa *s, uint64_t txg)
  * A future that was abandoned must not come back, and blocks of it must not be reused while it could: name the chosen roots
  * anew, above every txg seen, before anything is allocated.
  */
+static int new_epoch(struct spa *s, const uint8_t id[16], uint64_t first_txg, struct lcpfs_error *err)
+{
+	struct config *c = vdev_config_edit(s->vdev);
+	struct cfg_epoch *e;
+
+	if (c->n_epochs == CONFIG_EPOCHS_MAX)
+		memmove(c->epochs, c->epochs + 1, --c->n_epochs * sizeof *c->epochs);
+	e = realloc(c->epochs, (c->n_epochs + 1) * sizeof *e);
+	if (!e)
+		return lcpfs_nomem(err);
+	c->epochs = e;
+	e += c->n_epochs++;
+	memcpy(e->id, id, 16);
+	e->first_txg = first_txg;
+	return 0;
+}
+
 static int publish_rewind(struct spa *s, const struct uberblock *chosen, struct lcpfs_error *err)
 {
 	struct uberblock ub = *chosen;
@@ -321,8 +338,9 @@ static int publish_rewind(struct spa *s, const struct uberblock *chosen, struct 
 	if ((ub.txg - chosen->txg) % vdev_label(s->vdev)->ring_slots == 0)
 		ub.txg++;
 	ub.rewind_floor_txg = ub.txg;
-	vdev_config_edit(s->vdev);
-	rc = vdev_publish(s->vdev, &ub, &published, err);
+	rc = new_epoch(s, ub.epoch_id, ub.txg, err);
+	if (!rc)
+		rc = vdev_publish(s->vdev, &ub, &published, err);
 	if (rc)
 		return rc;
 	memcpy(s->priv->epoch_id, ub.epoch_id, 16);

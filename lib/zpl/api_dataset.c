@@ -406,12 +406,15 @@ static int visit_one(struct lcpfs_pool *p, const char *name, const struct dsrec 
 		.created_txg = r->created_txg, .created_s = r->created_s, .refer_bytes = r->ref_psize, .n_files = r->n_inodes,
 		.n_children = r->n_children };
 	struct buf origin = { 0 };
+	uint64_t from = 0;
 	int rc = r->kind == DS_SNAPSHOT ? dmu_snap_used(p->spa, r, &i.used_bytes, err) : head_used(p->spa, r, &i.used_bytes, err);
 
 	if (!rc)
 		rc = dmu_prop_each(p->spa, r->id, count_hold, &i.n_holds, err);
-	if (!rc && r->origin && r->kind != DS_SNAPSHOT) {
-		rc = dmu_full_name(p->spa, r->origin, &origin, err);
+	if (!rc && r->kind != DS_SNAPSHOT)
+		rc = dmu_origin(p->spa, r, &from, err);
+	if (!rc && from) {
+		rc = dmu_full_name(p->spa, from, &origin, err);
 		buf_u8(&origin, 0);
 		i.origin = (const char *)origin.data;
 	}

@@ -376,17 +376,20 @@ static int op_promote(struct model *m)
 	struct mds *d = pick(m, false);
 	struct dsrec r, o;
 	char *name;
+	uint64_t from = 0;
 	int rc = dmu_rec_get(m->s, d->id, &r, &m->err);
 
-	if (rc || !r.origin)
+	if (!rc)
+		rc = dmu_origin(m->s, &r, &from, &m->err);
+	if (rc || !from)
 		return rc;
-	rc = dmu_rec_get(m->s, r.origin, &o, &m->err);
+	rc = dmu_rec_get(m->s, from, &o, &m->err);
 	if (rc)
 		return rc;
 	name = name_of_id(m, d->id);
 	rc = dmu_promote(m->s, name, &m->err);
 	free(name);
-	for (uint64_t id = r.origin; !rc && id;) {
+	for (uint64_t id = from; !rc && id;) {
 		struct mds *s = find(m, id);
 
 		if (s->owner != o.parent)
