@@ -22,8 +22,18 @@ uint64_t arch_source_warnings(const struct entry_source *s);
 /* True when the file open at fd (seekable; its offset is kept) begins like an archive libarchive can read. */
 bool arch_probe(int fd);
 
-struct arch_sink_opts { const char *format; /* "pax" (default); "ustar", "gnutar", "cpio", "zip" as libarchive names them */
-	const char *filter; /* NULL or a libarchive filter name: "zstd", "gzip", "xz" */ };
-/* Write a pax archive to fd (stays the caller's): holes as GNU sparse in pax headers, nanosecond times, xattrs, ACLs, hard links. Deterministic. */
+struct arch_sink_opts {
+	const char *format;  /* "pax" (default); "ustar", "gnutar", "cpio", "zip" as libarchive names them */
+	const char *filter;  /* NULL or a libarchive filter name: "zstd", "gzip", "xz" */
+	entry_warn_fn *warn; /* what the format has no place for: sockets (left out), attributes, long names ... */
+	void *warn_arg;
+};
+/*
+ * Write an archive to fd (stays the caller's). pax holds everything but sockets: holes as GNU sparse 1.0, nanosecond
+ * times, xattrs, ACLs (SCHILY.acl.*), hard links. Deterministic (zip: local times, so the same TZ). Holes are known
+ * before the header when the entry says ENTRY_HOLES or they show in the first 4 MiB; content that must wait for its map
+ * goes to an unlinked temporary file.
+ */
 int arch_sink_open(struct entry_sink **out, int fd, const char *name, const struct arch_sink_opts *o, struct lcpfs_error *err);
+uint64_t arch_sink_warnings(const struct entry_sink *k);
 #endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of host/ share. */
+#ifndef HOST_IMPL_H
+#define HOST_IMPL_H
+#include "base/buf.h"
+#include "base/warner.h"
+#include "host/dirstack.h"
+#include "host/host.h"
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* beneath.c: open `name`, one component, in dirfd; never through a symlink. A descriptor, or -1 and errno. */
+int host_beneath_open(int dirfd, const char *name, int flags, mode_t mode);
+void host_beneath_use_openat2(bool yes); /* for tests: false takes the way of an old kernel */
+
+/*
+ * xattr.c: attributes of `name` in dirfd (a symlink itself is meant unless `follow`), or of dirfd when name is "".
+ * As the system calls: a length or 0, or -1 and errno.
+ */
+ssize_t host_xattr_list(int dirfd, const char *name, bool follow, char *buf, size_t len);
+ssize_t host_xattr_get(int dirfd, const char *name, bool follow, const char *key, void *buf, size_t len);
+int host_xattr_set(int dirfd, const char *name, const char *key, const void *value, size_t len);
+int host_xattr_remove(int dirfd, const char *name, const char *key);
+void host_xattr_use_at(bool yes); /* for tests: false goes through /proc as on kernels without setxattrat */
+
+/* attrs.c: everything but content, of one name. */
+struct attrs_reader {
+	struct buf list, value;  /* scratch */
+	dev_t no_xattr_dev;      /* a device whose files answered ENOTSUP: not asked again */
+	bool has_no_xattr_dev;
+};
+struct attrs_stat {
+	dev_t dev;
+	ino_t ino;
+	uint32_t nlink;
+	uint64_t blocks; /* of 512 bytes */
+};
+/* Mode, owner, size, times, symlink target. e->path is the caller's. */
+int host_attrs_stat(int dirfd, const char *name, bool follow, struct entry *e, struct attrs_stat *st,
+                    struct lcpfs_error *err);
+/* The extended attributes. What cannot be read goes to w. */
+int host_attrs_xattr(struct attrs_reader *r, int dirfd, const char *name, bool follow, dev_t dev, struct entry *e,
+                struct warner *w, struct lcpfs_error *err);
+void host_attrs_reader_fini(struct attrs_reader *r);
+
+/* links.c: which inode was already yielded, and as what. */
+struct links {
+	struct link_slot *slot;
+	size_t n, cap;
+};
+/* The path under which (dev, ino) was first told, or NULL after remembering `path`. Forgotten after nlink names. */
+int host_links_seen(struct links *t, dev_t dev, ino_t ino, uint32_t nlink, const char *path, char **first,
+                    struct lcpfs_error *err);
+void host_links_fini(struct links *t);
+
+/* content.c: the bytes of one regular file, piece by piece. */
+struct content {
+	int fd;               /* -1: not open */
+	bool done;            /* the end was told */
+	bool dense;           /* no need to ask for holes */
+	uint64_t size, pos, data_end;
+	struct stat at_open;
+};
+int host_content_open(struct content *c, int dirfd, const char *name, bool follow, struct lcpfs_error *err);
+/* *got = 0 at the end. A failure to read in full is returned as an error once, then the end. */
+int host_content_read(struct content *c, void *buf, size_t len, uint64_t *off, size_t *got, struct lcpfs_error *err);
+void host_content_close(struct content *c);
+int host_open_noatime(int dirfd, const char *name, int flags); /* O_NOATIME where permitted */
+
+/* restore.c: putting attributes back. */
+struct restore {
+	uint32_t flags; /* HOST_SINK_* */
+	bool owner;     /* uid and gid are restored */
+	bool strip_acl; /* the target inherits ACLs: what has none must lose them */
+	uid_t euid;
+	gid_t egid;
+	struct warner *w;
+	char *uname, *gname; /* the last names looked up, and what they gave */
+	uint32_t uname_id, gname_id;
+};
+void host_restore_init(struct restore *r, uint32_t flags, struct warner *w);
+void host_restore_fini(struct restore *r);
+/* Owner, attributes, mode, times of (dirfd, name), or of dirfd itself when name is "". Failures are warned of. */
+void host_restore_all(struct restore *r, int dirfd, const char *name, const char *path, const struct entry *e);
+
+/* dirs.c: the directories met by a sink, as a tree, until their attributes are set in the end. */
+struct dirnode {
+	uint32_t parent, child, sibling; /* 0 = none (node 0 is the root) */
+	bool made;                       /* by us: gets 0755 when no entry says otherwise */
+	char *name;
+	struct entry *attrs;             /* NULL: leave it as it is */
+};
+struct dirs {
+	struct dirnode *node;
+	uint32_t n, cap;
+	uint32_t *hash; /* node numbers; 0 = free */
+	uint32_t hash_cap;
+};
+int host_dirs_init(struct dirs *d, struct lcpfs_error *err);
+void host_dirs_fini(struct dirs *d);
+int host_dirs_get(struct dirs *d, uint32_t parent, const char *name, uint32_t *out, struct lcpfs_error *err);
+int host_dirs_set_attrs(struct dirs *d, uint32_t node, const struct entry *e, struct lcpfs_error *err);
+/* Visit every directory, those below first, and restore it. root_fd stays the caller's. */
+int host_dirs_restore(struct dirs *d, int root_fd, struct restore *r, struct lcpfs_error *err);
+
+#define PATH_SHOWN "%.300s" /* leaves room in a message for what went wrong */
+#endif
