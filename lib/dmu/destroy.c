@@ -10,30 +10,45 @@
 #include "base/util.h"
 #include "dmu/dmu_impl.h"
 
-struct victims { struct blkptr *p; size_t n, cap; uint64_t bytes; };
+/* What freeing a block needs of its pointer. */
+struct victim { uint64_t addr, birth; uint32_t psize; };
+struct victims { struct victim *p; size_t n, cap; uint64_t bytes; };
 
 static int collect(void *arg, const struct blkptr *bp, struct lcpfs_error *err)
 {
 	struct victims *v = arg;
 
 	if (v->n == v->cap) {
-		struct blkptr *p = realloc(v->p, (v->cap = v->cap ? 2 * v->cap : 256) * sizeof *p);
+		struct victim *p = realloc(v->p, (v->cap = v->cap ? 2 * v->cap : 256) * sizeof *p);
 
 		if (!p)
 			return lcpfs_nomem(err);
 		v->p = p;
 	}
-	v->p[v->n++] = *bp;
+	v->p[v->n++] = (struct victim){ bp->addr, bp->birth, bp->psize };
 	v->bytes += ptr_charge(bp);
 	return 0;
 }
 
+static int by_addr(const void *x, const void *y)
+{
+	uint64_t a = ((const struct victim *)x)->addr, b = ((const struct victim *)y)->addr;
+
+	return a < b ? -1 : a > b;
+}
+
+/* In the order of addresses: each bitmap page is touched once. */
 static int free_victims(struct spa *s, struct victims *v, struct lcpfs_error *err)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < v->n && !rc; i++)
-		rc = spa_free(s, &v->p[i], err);
+	if (v->n)
+		qsort(v->p, v->n, sizeof *v->p, by_addr);
+	for (size_t i = 0; i < v->n && !rc; i++) {
+		struct blkptr bp = { .addr = v->p[i].addr, .birth = v->p[i].birth, .psize = v->p[i].psize };
+
+		rc = spa_free(s, &bp, err);
+	}
 	free(v->p);
 	return rc;
 }

@@ -34,6 +34,22 @@ static int load_page(void *arg, uint32_t chunk, uint32_t page, uint8_t used[SPAC
 	return rc ? rc : page_of(s->priv->space_prev, chunk, page, busy_extra, err);
 }
 
+static int peek_page(void *arg, uint32_t chunk, uint32_t page, uint32_t *n_free, struct lcpfs_error *err)
+{
+	struct spa *s = arg;
+	struct bt_cursor c = { 0 };
+	uint8_t key[9];
+	int rc;
+
+	if (!s->priv->space_read)
+		return 0;
+	rc = btree_get(s->priv->space_read, &c, key, key_page(key, chunk, page), err);
+	if (rc == 0 && c.item.vlen >= 4)
+		*n_free = (uint32_t)le_load(c.item.val, 4);
+	btree_cursor_close(&c);
+	return rc < 0 ? rc : 0;
+}
+
 /* Every node of the tree at root, by reading its interior nodes. */
 struct overlay { struct spa *s; bool old_only; };
 
@@ -96,7 +112,7 @@ int spa_space_open(struct spa *s, const struct blkptr *newest, const struct blkp
 
 	p->spa = s;
 	p->read_store = (struct btree_store){ &read_ops, NULL };
-	s->space = space_create(load_page, s);
+	s->space = space_create(load_page, peek_page, s);
 	if (!s->space)
 		return lcpfs_nomem(err);
 	rc = spa_sync_chunks(s, err);

@@ -26,6 +26,7 @@ struct range_list { struct range *r; size_t n, cap; };
 struct space {
 	pthread_mutex_t lock;
 	space_load_fn *load;
+	space_peek_fn *peek;
 	void *arg;
 	struct chunk *chunk;
 	uint32_t n_chunks, cur_chunk, cur_unit; /* next-fit cursor */
@@ -49,7 +50,7 @@ static bool range_add(struct range_list *l, uint64_t addr, uint32_t sectors)
 	return true;
 }
 
-struct space *space_create(space_load_fn *load, void *arg)
+struct space *space_create(space_load_fn *load, space_peek_fn *peek, void *arg)
 {
 	struct space *s = calloc(1, sizeof *s);
 
@@ -57,6 +58,7 @@ struct space *space_create(space_load_fn *load, void *arg)
 		return NULL;
 	pthread_mutex_init(&s->lock, NULL);
 	s->load = load;
+	s->peek = peek;
 	s->arg = arg;
 	return s;
 }
@@ -295,16 +297,36 @@ static int mark(struct space *s, struct chunk *c, uint32_t from, uint32_t to, en
 	return 0;
 }
 
+/* A page not in memory that has nothing free need not be loaded to be passed over: big full pools cost no memory. */
+static int page_is_full(struct space *s, const struct chunk *c, uint32_t p, bool *full, struct lcpfs_error *err)
+{
+	uint32_t n_free = SPACE_PAGE_UNITS;
+	int rc = c->page[p] || !s->peek ? 0 : s->peek(s->arg, c->id, p, &n_free, err);
+
+	*full = n_free == 0;
+	return rc;
+}
+
 /* First run of `want` units with busy clear in [from, c->units); 1: none. */
 static int find_run(struct space *s, struct chunk *c, uint32_t from, uint32_t want, uint32_t *found, struct lcpfs_error *err)
 {
-	uint32_t run = 0, i = from;
+	uint32_t run = 0;
+	uint64_t i = from;
 
 	while (i < c->units) {
-		uint32_t bit = i % SPACE_PAGE_UNITS, end = MIN(SPACE_PAGE_UNITS, c->units - (i - bit));
+		uint32_t p = (uint32_t)(i / SPACE_PAGE_UNITS), bit = i % SPACE_PAGE_UNITS;
+		uint32_t end = (uint32_t)MIN(SPACE_PAGE_UNITS, c->units - (i - bit));
 		struct page *pg;
-		int rc = load_page(s, c, i / SPACE_PAGE_UNITS, &pg, err);
+		bool full;
+		int rc = page_is_full(s, c, p, &full, err);
 
+		if (!rc && full) {
+			i += SPACE_PAGE_UNITS - bit;
+			run = 0;
+			continue;
+		}
+		if (!rc)
+			rc = load_page(s, c, p, &pg, err);
 		if (rc)
 			return rc;
 		while (bit < end) {
@@ -318,11 +340,10 @@ static int find_run(struct space *s, struct chunk *c, uint32_t from, uint32_t wa
 			bit++;
 			i++;
 			if (run == want) {
-				*found = i - want;
+				*found = (uint32_t)(i - want);
 				return 0;
 			}
 		}
-		i = MIN(i, c->units);
 	}
 	return 1;
 }

@@ -26,7 +26,9 @@ struct space;
 /* Fill used[] of a page as the newest space tree has it, and busy_extra[] as older kept trees have it (zeroed before). */
 typedef int space_load_fn(void *arg, uint32_t chunk, uint32_t page, uint8_t used[SPACE_PAGE_BYTES],
                           uint8_t busy_extra[SPACE_PAGE_BYTES], struct lcpfs_error *err);
-struct space *space_create(space_load_fn *load, void *arg);
+/* Free units of a page as the newest space tree has it, without loading it. */
+typedef int space_peek_fn(void *arg, uint32_t chunk, uint32_t page, uint32_t *n_free, struct lcpfs_error *err);
+struct space *space_create(space_load_fn *load, space_peek_fn *peek, void *arg);
 void space_destroy(struct space *s);
 
 /* Chunks known: `sectors` long now, unit 2^ashift bytes. A later call with more sectors lengthens it. */
