@@ -71,6 +71,7 @@ void frame_package_fini(struct frame_package *p);
 
 /*
  * BEGIN: u16 major, u16 minor, u8 kind, u8[3] 0, u32 flags, u8[16] uuid, u64 from, u64 to, u64 family, u64 est, u64 ckpt_bytes, u32 index, u32 count,
+ * i64 created_s, u32 created_ns (of the snapshot),
  * str dataset, str rel, str from_snap, str to_snap, u32 n features { str }, u32 n props { str name, str value }, [pos when resumed].
  * A resumed stream begins with this frame (seq 0, not in the running hash); the next frame is the one of pos.
  */
@@ -83,7 +84,8 @@ struct frame_begin {
 	uint32_t flags, index, count;     /* this is dataset `index` of `count` */
 	uint64_t from, to, family, est, ckpt_bytes; /* guids of the snapshots; est: bytes, a guess, 0 = none */
 	char *dataset, *rel, *from_snap, *to_snap;
-	uint32_t n_props;
+	int64_t created_s;
+	uint32_t created_ns, n_props;
 	struct frame_prop *props;
 	struct frame_pos pos;
 };

@@ -107,6 +107,8 @@ void frame_begin_encode(const struct frame_begin *b, struct buf *out)
 	buf_le64(out, b->ckpt_bytes);
 	buf_le32(out, b->index);
 	buf_le32(out, b->count);
+	buf_le64(out, (uint64_t)b->created_s);
+	buf_le32(out, b->created_ns);
 	put_str(out, b->dataset);
 	put_str(out, b->rel);
 	put_str(out, b->from_snap);
@@ -161,7 +163,7 @@ static int check_begin(const struct frame_begin *b, struct lcpfs_error *err)
 	if (b->kind != FRAME_KIND_LOGICAL || (b->flags & ~BEGIN_FLAGS_ALL))
 		return lcpfs_fail(err, LCPFS_EUNSUP, "stream of kind %u, flags %#x", b->kind, b->flags);
 	if (!b->to || !b->count || b->index >= b->count || !b->ckpt_bytes || !b->to_snap[0] ||
-	    !(b->flags & BEGIN_INCREMENTAL) != !b->from || b->from == b->to)
+	    !(b->flags & BEGIN_INCREMENTAL) != !b->from || b->from == b->to || b->created_ns >= 1000000000)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "BEGIN frame: makes no sense");
 	return 0;
 }
@@ -198,6 +200,8 @@ static int take_begin(struct frame_begin *b, struct cur *c, struct lcpfs_error *
 	b->ckpt_bytes = cur_le64(c);
 	b->index = cur_le32(c);
 	b->count = cur_le32(c);
+	b->created_s = (int64_t)cur_le64(c);
+	b->created_ns = cur_le32(c);
 	rc = take_names(b, c, err);
 	if (!rc)
 		rc = check_begin(b, err);

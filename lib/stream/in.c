@@ -137,7 +137,7 @@ static int on_extent(struct stream_in *in, const struct stream_ops *ops, void *a
 	const uint8_t *plain;
 	int rc = frame_extent_decode(&e, in->payload, in->h.len, err);
 
-	if (!rc)
+	if (!rc && !in->extents_unseen)
 		rc = decode_block(in, &e.b, &plain, err);
 	if (rc)
 		return rc;
@@ -287,7 +287,7 @@ static int on_begin(struct stream_in *in, const struct stream_ops *ops, void *ar
 		in->count = b->count;
 		memcpy(in->uuid, b->uuid, sizeof in->uuid);
 	}
-	if (b->index != in->index || b->count != in->count || memcmp(b->uuid, in->uuid, sizeof in->uuid))
+	if (b->index != in->index || (in->package_n && in->package_n != b->count) || b->count != in->count || memcmp(b->uuid, in->uuid, sizeof in->uuid))
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "BEGIN of dataset %u/%u where %u/%u belongs, or of another stream", b->index + 1,
 		    b->count, in->index + 1, in->count);
 	in->counts = b->flags & BEGIN_RESUMED ? b->pos.counts : (struct frame_counts){ 0 };
@@ -301,8 +301,10 @@ static int on_package(struct stream_in *in, struct lcpfs_error *err)
 	int rc = in->begun ? lcpfs_fail(err, LCPFS_ECORRUPT, "PACKAGE inside a stream") :
 	                     frame_package_decode(&p, in->payload, in->h.len, err);
 
-	if (!rc)
+	if (!rc) {
+		in->package_n = p.n;
 		frame_package_fini(&p);
+	}
 	return rc;
 }
 

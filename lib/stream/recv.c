@@ -10,7 +10,7 @@ static int fill_state(struct receiver *r, const struct frame_begin *b, struct lc
 
 	recv_state_fini(st);
 	*st = (struct recv_state){ .flags = r->o->resumable ? RECV_RESUMABLE : 0, .from = b->from, .to = b->to, .index = b->index,
-		.count = b->count, .ckpt_bytes = b->ckpt_bytes };
+		.count = b->count, .created_s = b->created_s, .created_ns = b->created_ns, .ckpt_bytes = b->ckpt_bytes };
 	memcpy(st->uuid, b->uuid, sizeof st->uuid);
 	st->target = strdup(r->target);
 	st->rel = strdup(b->rel);
@@ -271,17 +271,28 @@ int recv_run(struct receiver *r, struct lcpfs_error *err)
 {
 	static const struct stream_ops ops = { .begin = recv_begin, .item = recv_item, .extent = recv_extent, .pack = recv_pack,
 		.ckpt = recv_ckpt, .end = recv_end };
+	struct lcpfs_error mine = { 0 }, *why = err ? err : &mine;
 	int rc = spa_may_write(r->spa, err);
 
 	if (!rc && r->spa->changed)
 		rc = spa_commit(r->spa, err);
 	if (rc)
 		return rc;
+	/*
+	 * Writing verifies their hash. Decoding each only to drop it would take most of the time, and protects nobody: who can forge that hash can
+	 * as well send content that decodes to anything.
+	 */
+	r->in.extents_unseen = true;
 	rc = in_run(&r->in, &ops, r, err);
 	if (!rc)
-		rc = recv_publish(r, err);
-	if (rc && !r->publishing && !r->spa->dead)
+		rc = recv_publish(r, why);
+	if (rc && r->publishing && !r->spa->dead) {
+		/* half of it has its name: what this handle knows must never be committed */
+		r->spa->dead = rc;
+		r->spa->dead_err = *why;
+	} else if (rc && !r->spa->dead) {
 		give_up(r);
+	}
 	return rc;
 }
 

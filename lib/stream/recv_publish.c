@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a stream may go, and giving what arrived its name: all datasets of the stream in one commit. */
+#include "base/log.h"
 #include "stream_impl.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -117,6 +118,15 @@ static int check_snap_free(struct receiver *r, const char *name, const struct re
 	return rc;
 }
 
+/* An open head would lose its tree. */
+static bool is_open(struct spa *s, uint64_t id)
+{
+	for (struct spa_client *c = s->clients; c; c = c->next)
+		if (c->order == id)
+			return container_of(c, struct dataset, client)->refs;
+	return false;
+}
+
 static int check_existing(struct receiver *r, const char *name, const struct dsrec *head, const struct recv_state *st, uint64_t *base,
                           struct lcpfs_error *err)
 {
@@ -124,6 +134,8 @@ static int check_existing(struct receiver *r, const char *name, const struct dsr
 
 	if (head->kind != DS_FS && head->kind != DS_BRANCH)
 		return lcpfs_fail(err, LCPFS_EINVAL, "'%s' is no dataset to receive into", name);
+	if (is_open(r->spa, head->id))
+		return lcpfs_fail(err, LCPFS_EBUSY, "'%s' is open", name);
 	rc = check_snap_free(r, name, st, err);
 	if (rc)
 		return rc;
@@ -169,7 +181,17 @@ static int give_prop(void *arg, const char *name, const char *value, struct lcpf
 	return p[n].name && p[n].value ? 0 : lcpfs_nomem(err);
 }
 
-/* Properties go from the hidden dataset to the head; what the engine does not accept is the stream's fault. */
+/* One that this version does not know is no reason to refuse what came with it. */
+static int set_prop(struct receiver *r, const char *name, const struct frame_prop *p, struct lcpfs_error *err)
+{
+	int rc = lcpfs_prop_set(r->pool, name, p->name, p->value, err);
+
+	if (rc == -LCPFS_EINVAL)
+		log_msg(LCPFS_LOG_WARN, "stream", "property '%s' of '%s' is not taken over", p->name, name);
+	return rc == -LCPFS_EINVAL ? 0 : rc;
+}
+
+/* Properties go from the hidden dataset to the head. */
 static int move_props(struct receiver *r, const char *name, uint64_t hidden, struct lcpfs_error *err)
 {
 	struct frame_prop *list = NULL;
@@ -177,7 +199,7 @@ static int move_props(struct receiver *r, const char *name, uint64_t hidden, str
 
 	for (struct frame_prop *p = list; p && p->name; p++) {
 		if (!rc && p->value)
-			rc = lcpfs_prop_set(r->pool, name, p->name, p->value, err);
+			rc = set_prop(r, name, p, err);
 		if (!rc)
 			rc = dmu_prop_set(r->spa, hidden, p->name, NULL, err);
 		free(p->name);
@@ -220,6 +242,12 @@ static int publish_one(struct receiver *r, const struct recv_state *st, uint64_t
 		rc = dmu_open_id(r->spa, st->hidden, &hidden, err);
 	if (!rc)
 		rc = dmu_hidden_publish(r->spa, hidden, head.id, st->snap, st->to, &snap, err);
+	if (!rc)
+		rc = dmu_rec_get(r->spa, snap, &b, err);
+	b.created_s = st->created_s;
+	b.created_ns = st->created_ns;
+	if (!rc)
+		rc = dmu_rec_put(r->spa, &b, err);
 	if (!rc)
 		rc = dmu_rebase(r->spa, head.id, snap, moved ? r->o->keep : NULL, err);
 	buf_fini(&name);

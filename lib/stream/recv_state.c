@@ -33,6 +33,8 @@ int recv_state_put(struct spa *s, const struct recv_state *st, struct lcpfs_erro
 	buf_le64(&b, st->to);
 	buf_le32(&b, st->index);
 	buf_le32(&b, st->count);
+	buf_le64(&b, (uint64_t)st->created_s);
+	buf_le32(&b, st->created_ns);
 	buf_le64(&b, st->ckpt_bytes);
 	frame_pos_encode(&st->pos, &b);
 	put_text(&b, st->target);
@@ -83,6 +85,8 @@ static int state_decode(struct recv_state *out, uint64_t hidden, const uint8_t *
 	st.to = cur_le64(&c);
 	st.index = cur_le32(&c);
 	st.count = cur_le32(&c);
+	st.created_s = (int64_t)cur_le64(&c);
+	st.created_ns = cur_le32(&c);
 	st.ckpt_bytes = cur_le64(&c);
 	rc = frame_pos_decode(&st.pos, &c, err);
 	if (rc)

@@ -67,8 +67,10 @@ struct stream_in {
 	uint8_t *payload, *decoded;
 	size_t payload_cap, decoded_cap;
 	struct codec_ctx *codec;
+	bool extents_unseen;           /* leave checking the content of extents to who takes them */
 	bool begun, inside, complete;  /* a first frame came; between BEGIN and END; the last END came */
 	uint32_t index, count;         /* of the dataset under way, or the next one */
+	uint32_t package_n;            /* as PACKAGE says; 0: there was none */
 	struct frame_counts counts;    /* of the dataset under way */
 	struct frame_counts total;
 	struct frame_begin begin;
@@ -82,7 +84,7 @@ struct stream_ops {
 	int (*begin)(void *arg, struct stream_in *in, struct lcpfs_error *err); /* in->begin */
 	/* key and value are checked; `slice`: where the content of a SLICE put lies in the current pack */
 	int (*item)(void *arg, const struct frame_item *i, const struct pack_ent *slice, struct lcpfs_error *err);
-	int (*extent)(void *arg, const struct frame_extent *e, struct lcpfs_error *err);  /* content verified, it decodes */
+	int (*extent)(void *arg, const struct frame_extent *e, struct lcpfs_error *err);  /* content verified, it decodes (unless extents_unseen) */
 	int (*pack)(void *arg, const struct frame_block *b, struct lcpfs_error *err);     /* likewise; its table is in->pack */
 	int (*ckpt)(void *arg, struct stream_in *in, const struct frame_pos *after, struct lcpfs_error *err);
 	int (*end)(void *arg, struct stream_in *in, struct lcpfs_error *err);             /* verified */
@@ -151,6 +153,8 @@ struct recv_state {
 	uint8_t flags, uuid[16];
 	uint64_t hidden, from, to, next_pack;
 	uint32_t index, count;
+	int64_t created_s;         /* of the snapshot, where it was made */
+	uint32_t created_ns;
 	uint64_t ckpt_bytes;
 	struct frame_pos pos;
 	char *target, *rel, *snap; /* as the caller named the target; below it; name of the snapshot */

@@ -436,14 +436,23 @@ TEST(into_the_root)
 {
 	struct lcpfs_pool *a, *b = new_pool("b", 64 * MiB);
 	struct lcpfs_recv_opts o = { 0 };
+	struct lcpfs_dataset *ds;
 	struct mem m = { 0 };
+	struct dsrec ra, rb;
 	char *name = NULL;
 
 	seed = 2;
 	a = history("a", 100);
 	good(send(a, "@0", NULL, &m, 0), "send");
+	good(lcpfs_dataset_open(&ds, b, "", &err), "open");
+	is_int(lcpfs_recv(b, &o, mem_read, &m, &name, &err), -LCPFS_EBUSY);
+	lcpfs_dataset_close(ds);
+	mem_rewind(&m);
 	good(lcpfs_recv(b, &o, mem_read, &m, &name, &err), "recv");
 	is_str(name, "@0");
+	good(dmu_lookup(a->spa, "@0", &ra, &err), "record");
+	good(dmu_lookup(b->spa, "@0", &rb, &err), "record");
+	ok(ra.guid == rb.guid && ra.created_s == rb.created_s && ra.created_ns == rb.created_ns);
 	free(name);
 	same(a, "@0", b, "");
 	mem_rewind(&m);
