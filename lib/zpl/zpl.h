@@ -67,6 +67,9 @@ int zpl_writer_write(struct zpl_writer *w, uint64_t off, const void *buf, size_t
 int zpl_writer_finish(struct zpl_writer *w, uint64_t size, struct lcpfs_error *err); /* frees w */
 void zpl_writer_abort(struct zpl_writer *w);
 
+/* `to`, an empty regular file, gets the content of `from` without a copy; either may change its own afterwards. */
+int zpl_share(struct dataset *ds, uint64_t from, uint64_t to, struct lcpfs_error *err);
+
 /* Attributes of a file; whole names. get: malloc'ed value. */
 int zpl_xattr_get(struct dataset *ds, uint64_t ino, const char *name, void **value, size_t *len, struct lcpfs_error *err); /* LCPFS_ENODATA */
 int zpl_xattr_set(struct dataset *ds, uint64_t ino, const char *name, const void *value, size_t len, struct lcpfs_error *err);

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Contents by number: a slice in a pack, or extents; reading them, and giving them up. */
+#include "zpl/zpl_impl.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define HEAD_MIN (128u << 10) /* smaller packs are decoded whole at once */
+
+int content_settle(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err)
+{
+	struct zpl *z = ds->zpl;
+
+	if (!z || !data_id)
+		return 0;
+	if (jobs_have(z, data_id) || (z->open.kind == OPEN_RECORD && z->open.dirty && z->open.data_id == data_id))
+		return zpl_flush(ds, err);
+	return 0;
+}
+
+/* 1: no such item. */
+static int slice_lookup(struct dataset *ds, uint64_t data_id, struct slice *out, struct lcpfs_error *err)
+{
+	struct bt_cursor c = { 0 };
+	uint8_t key[9];
+	int rc = btree_get(ds->tree, &c, key, item_key(key, ITEM_SLICE, data_id), err);
+
+	if (!rc) {
+		rc = slice_decode(out, c.item.val, c.item.vlen, err);
+		if (rc)
+			lcpfs_within(err, rc, "content %" PRIu64, data_id);
+	}
+	btree_cursor_close(&c);
+	return rc;
+}
+
+/* The same, with what is on its way settled first when it might be that. */
+static int slice_find(struct dataset *ds, uint64_t data_id, struct slice *out, struct lcpfs_error *err)
+{
+	int rc = slice_lookup(ds, data_id, out, err);
+
+	if (rc == 1 && ds->zpl && jobs_have(ds->zpl, data_id)) {
+		rc = zpl_flush(ds, err);
+		if (!rc)
+			rc = slice_lookup(ds, data_id, out, err);
+	}
+	return rc;
+}
+
+int zpl_slice_get(struct dataset *ds, uint64_t data_id, struct slice *out, struct lcpfs_error *err)
+{
+	int rc;
+
+	if (ds->zpl && pack_find(ds->zpl, data_id) && (rc = zpl_flush(ds, err)))
+		return rc;
+	rc = slice_find(ds, data_id, out, err);
+	return rc == 1 ? lcpfs_fail(err, LCPFS_ENOENT, "no slice of content %" PRIu64, data_id) : rc;
+}
+
+struct pack_item { uint64_t live_bytes, live_n; struct blkptr bp; };
+
+static int pack_get(struct dataset *ds, uint64_t pack_id, struct pack_item *out, struct lcpfs_error *err)
+{
+	struct bt_cursor c = { 0 };
+	uint8_t key[9];
+	int rc = btree_get(ds->tree, &c, key, item_key(key, ITEM_PACK, pack_id), err);
+
+	if (!rc && (c.item.vlen != 8 || c.item.nptr != 1))
+		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "pack %" PRIu64 ": %u bytes, %u pointers", pack_id, c.item.vlen, c.item.nptr);
+	if (!rc) {
+		out->live_bytes = le_load(c.item.val, 4);
+		out->live_n = le_load(c.item.val + 4, 4);
+		rc = ptr_decode(&out->bp, c.item.ptrs, err);
+	}
+	btree_cursor_close(&c);
+	return rc;
+}
+
+static int read_head(struct dataset *ds, const struct blkptr *bp, size_t from, uint8_t *buf, size_t len, struct lcpfs_error *err)
+{
+	uint8_t *tmp = malloc(bp->lsize);
+	int rc = tmp ? zio_read_head(ds->spa->zio, bp, tmp, from + len, err) : lcpfs_nomem(err);
+
+	if (!rc)
+		memcpy(buf, tmp + from, len);
+	free(tmp);
+	return rc;
+}
+
+/*
+ * One file out of a pack that nobody has read: decode no more than needed. The second from the same pack: decode all of it, for those
+ * that follow.
+ */
+static int read_from_pack(struct dataset *ds, uint64_t pack_id, const struct blkptr *bp, size_t from, uint8_t *buf, size_t len,
+                          struct lcpfs_error *err)
+{
+	struct zpl_block *b;
+	struct zpl *z;
+	int rc = zpl_state(ds, &z, err);
+
+	if (rc)
+		return rc;
+	if (bp->kind == PTR_DATA && bp->lsize >= HEAD_MIN && from + len <= bp->lsize / 4 * 3 && z->head_pack != pack_id &&
+	    !zpl_block_cached(ds, bp)) {
+		z->head_pack = pack_id;
+		return read_head(ds, bp, from, buf, len, err);
+	}
+	rc = zpl_block_get(ds, bp, &b, err);
+	if (rc)
+		return rc;
+	memcpy(buf, b->data + from, len);
+	arc_put(&b->obj);
+	return 0;
+}
+
+static int slice_read(struct dataset *ds, uint64_t data_id, const struct slice *s, uint64_t size, uint64_t off, uint8_t *buf, size_t len,
+                      struct lcpfs_error *err)
+{
+	struct pack_item p;
+	int rc = pack_get(ds, s->pack_id, &p, err);
+
+	if (rc == 1)
+		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "no pack %" PRIu64, s->pack_id);
+	else if (!rc && (s->len != size || (uint64_t)s->off + s->len > p.bp.lsize))
+		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "slice of %u bytes at %u in a pack of %u, wanted %" PRIu64 " bytes", s->len, s->off,
+		    p.bp.lsize, size);
+	if (!rc)
+		rc = read_from_pack(ds, s->pack_id, &p.bp, s->off + (size_t)off, buf, len, err);
+	return rc ? lcpfs_within(err, rc, "content %" PRIu64, data_id) : 0;
+}
+
+struct extent { uint64_t off; uint32_t len; struct blkptr bp; };
+
+static bool of_content(const struct bt_item *it, const uint8_t *key)
+{
+	return it->klen == 17 && memcmp(it->key, key, 9) == 0;
+}
+
+static int extent_decode(const struct bt_item *it, struct extent *out, struct lcpfs_error *err)
+{
+	int rc;
+
+	out->off = be64_load(it->key + 9);
+	if (it->vlen != 4 || it->nptr != 1)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "extent at %" PRIu64 ": %u bytes, %u pointers", out->off, it->vlen, it->nptr);
+	out->len = (uint32_t)le_load(it->val, 4);
+	rc = ptr_decode(&out->bp, it->ptrs, err);
+	if (!rc && (out->len != out->bp.lsize || out->off > (uint64_t)FILE_MAX - out->len))
+		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "extent at %" PRIu64 " of %u bytes, its block has %u", out->off, out->len,
+		    out->bp.lsize);
+	return rc;
+}
+
+/* The cursor at the first extent that ends after off. 1: none. */
+static int extent_seek(struct dataset *ds, struct bt_cursor *c, uint64_t data_id, uint64_t off, struct extent *e, struct lcpfs_error *err)
+{
+	uint8_t key[17];
+	size_t klen = item_key_u64(key, ITEM_EXTENT, data_id, off);
+	int rc = btree_seek_le(ds->tree, c, key, klen, err);
+
+	if (!rc && of_content(&c->item, key)) {
+		rc = extent_decode(&c->item, e, err);
+		if (rc || e->off + e->len > off)
+			return rc;
+	}
+	if (rc >= 0)
+		rc = btree_seek(ds->tree, c, key, klen, err);
+	if (!rc)
+		rc = of_content(&c->item, key) ? extent_decode(&c->item, e, err) : 1;
+	return rc;
+}
+
+static int extent_next(struct bt_cursor *c, uint64_t data_id, struct extent *e, struct lcpfs_error *err)
+{
+	uint8_t key[9];
+	int rc = btree_next(c, err);
+
+	item_key(key, ITEM_EXTENT, data_id);
+	if (!rc)
+		rc = of_content(&c->item, key) ? extent_decode(&c->item, e, err) : 1;
+	return rc;
+}
+
+/* Bytes from..to of an extent, all of them straight into buf when it is not cached. */
+static int extent_read(struct dataset *ds, const struct extent *e, uint32_t from, uint32_t to, uint8_t *buf, struct lcpfs_error *err)
+{
+	struct zpl_block *b;
+	int rc;
+
+	if (from == 0 && to == e->len && e->bp.kind == PTR_DATA && !zpl_block_cached(ds, &e->bp))
+		return zio_read(ds->spa->zio, &e->bp, buf, err);
+	rc = zpl_block_get(ds, &e->bp, &b, err);
+	if (rc)
+		return rc;
+	memcpy(buf, b->data + from, to - from);
+	arc_put(&b->obj);
+	return 0;
+}
+
+static int extents_read(struct dataset *ds, uint64_t data_id, uint64_t off, uint8_t *buf, size_t len, struct lcpfs_error *err)
+{
+	uint64_t pos = off, end = off + len;
+	struct bt_cursor c = { 0 };
+	struct extent e;
+	int rc;
+
+	for (rc = extent_seek(ds, &c, data_id, off, &e, err); !rc && e.off < end; rc = extent_next(&c, data_id, &e, err)) {
+		uint64_t from = MAX(e.off, pos), to = MIN(e.off + e.len, end);
+
+		if (from >= to)
+			continue;
+		memset(buf + (pos - off), 0, from - pos);
+		rc = extent_read(ds, &e, (uint32_t)(from - e.off), (uint32_t)(to - e.off), buf + (from - off), err);
+		if (rc)
+			break;
+		pos = to;
+	}
+	btree_cursor_close(&c);
+	if (rc < 0)
+		return lcpfs_within(err, rc, "content %" PRIu64, data_id);
+	memset(buf + (pos - off), 0, end - pos);
+	return 0;
+}
+
+int content_read(struct dataset *ds, uint64_t data_id, bool sliced, uint64_t size, uint64_t off, uint8_t *buf, size_t len,
+                 struct lcpfs_error *err)
+{
+	const struct pack_ent *p = ds->zpl && data_id ? pack_find(ds->zpl, data_id) : NULL;
+	struct slice s;
+	int rc;
+
+	if (p && p->len == size) {
+		memcpy(buf, ds->zpl->pack.body.data + p->off + off, len);
+		return 0;
+	}
+	rc = slice_find(ds, data_id, &s, err);
+	if (!rc)
+		return slice_read(ds, data_id, &s, size, off, buf, len, err);
+	if (rc == 1 && sliced)
+		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "content %" PRIu64 ": no slice", data_id);
+	if (rc == 1)
+		rc = content_settle(ds, data_id, err);
+	return rc ? rc : extents_read(ds, data_id, off, buf, len, err);
+}
+
+int content_next_data(struct dataset *ds, uint64_t data_id, uint64_t size, uint64_t *off, uint64_t *len, struct lcpfs_error *err)
+{
+	struct bt_cursor c = { 0 };
+	struct extent e;
+	uint64_t end;
+	int rc = content_settle(ds, data_id, err);
+
+	if (!rc)
+		rc = extent_seek(ds, &c, data_id, *off, &e, err);
+	if (!rc && e.off >= size)
+		rc = 1;
+	if (!rc) {
+		*off = MAX(*off, e.off);
+		do {
+			end = MIN(e.off + e.len, size);
+			rc = extent_next(&c, data_id, &e, err);
+		} while (!rc && e.off == end && end < size);
+		*len = end - *off;
+		rc = rc < 0 ? rc : 0;
+	}
+	btree_cursor_close(&c);
+	return rc;
+}
+
+/* DATAREF: 1 and *n when the content has other sharers. */
+static int sharers(struct dataset *ds, uint64_t data_id, uint64_t *n, struct lcpfs_error *err)
+{
+	struct bt_cursor c = { 0 };
+	uint8_t key[9];
+	int rc = btree_get(ds->tree, &c, key, item_key(key, ITEM_DATAREF, data_id), err);
+
+	*n = 0;
+	if (!rc && c.item.vlen != 8)
+		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "content %" PRIu64 ": sharers in %u bytes", data_id, c.item.vlen);
+	if (!rc)
+		*n = le_load(c.item.val, 8);
+	btree_cursor_close(&c);
+	return rc < 0 ? rc : *n > 0;
+}
+
+static int sharers_set(struct dataset *ds, uint64_t data_id, uint64_t n, struct lcpfs_error *err)
+{
+	uint8_t key[9], val[8];
+	size_t klen = item_key(key, ITEM_DATAREF, data_id);
+	int rc;
+
+	le_store(val, 8, n);
+	rc = n ? btree_put(ds->tree, key, klen, val, sizeof val, NULL, 0, 0, err) : btree_del(ds->tree, key, klen, 0, err);
+	return rc < 0 ? rc : 0;
+}
+
+int content_shared(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err)
+{
+	uint64_t n;
+
+	return sharers(ds, data_id, &n, err);
+}
+
+int content_share(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err)
+{
+	uint64_t n;
+	int rc = sharers(ds, data_id, &n, err);
+
+	return rc < 0 ? rc : sharers_set(ds, data_id, n + 1, err);
+}
+
+/* The slice's pack has one living content less; with none it goes. */
+static int slice_drop(struct dataset *ds, uint64_t data_id, const struct slice *s, struct lcpfs_error *err)
+{
+	struct pack_item p;
+	uint8_t key[9], val[8];
+	size_t klen;
+	int rc = btree_del(ds->tree, key, item_key(key, ITEM_SLICE, data_id), 0, err);
+
+	if (rc >= 0)
+		rc = pack_get(ds, s->pack_id, &p, err);
+	if (rc)
+		return rc < 0 ? rc : 0;
+	klen = item_key(key, ITEM_PACK, s->pack_id);
+	if (p.live_n <= 1) {
+		zpl_count_block(ds, &p.bp, -1);
+		return btree_del(ds->tree, key, klen, 0, err);
+	}
+	le_store(val, 4, p.live_bytes - MIN(p.live_bytes, s->len));
+	le_store(val + 4, 4, p.live_n - 1);
+	return btree_put(ds->tree, key, klen, val, sizeof val, NULL, 0, BT_KEEP_PTRS, err);
+}
+
+static int extent_del(struct dataset *ds, uint64_t data_id, const struct extent *e, struct lcpfs_error *err)
+{
+	uint8_t key[17];
+	int rc;
+
+	zpl_count_block(ds, &e->bp, -1);
+	rc = btree_del(ds->tree, key, item_key_u64(key, ITEM_EXTENT, data_id, e->off), 0, err);
+	if (!rc)
+		rc = zpl_end(ds, err);
+	return rc < 0 ? rc : 0;
+}
+
+/* The first extent that begins at or after off; 1: none. */
+static int extent_from(struct dataset *ds, uint64_t data_id, uint64_t off, struct extent *e, struct lcpfs_error *err)
+{
+	struct bt_cursor c = { 0 };
+	uint8_t key[17];
+	int rc = btree_seek(ds->tree, &c, key, item_key_u64(key, ITEM_EXTENT, data_id, off), err);
+
+	if (!rc)
+		rc = of_content(&c.item, key) ? extent_decode(&c.item, e, err) : 1;
+	btree_cursor_close(&c);
+	return rc;
+}
+
+/* Each deletion seeks anew: it may have written part of the tree. */
+static int extents_drop(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t from, struct lcpfs_error *err)
+{
+	struct extent e;
+	int rc;
+
+	while (!(rc = extent_from(ds, data_id, from, &e, err))) {
+		rc = extent_del(ds, data_id, &e, err);
+		if (!rc && ino)
+			rc = zi_add_psize(ds, ino, data_id, -(int64_t)ptr_charge(&e.bp), err);
+		if (rc)
+			break;
+	}
+	return rc < 0 ? lcpfs_within(err, rc, "content %" PRIu64, data_id) : 0;
+}
+
+int content_drop(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err)
+{
+	struct pack_ent *p;
+	struct slice s;
+	uint64_t n;
+	int rc;
+
+	if (!data_id)
+		return 0;
+	rc = sharers(ds, data_id, &n, err);
+	if (rc)
+		return rc < 0 ? rc : sharers_set(ds, data_id, n - 1, err);
+	p = pack_find(ds->zpl, data_id);
+	if (p) {
+		pack_forget(ds->zpl, p);
+		return 0;
+	}
+	rc = slice_find(ds, data_id, &s, err);
+	if (!rc)
+		return slice_drop(ds, data_id, &s, err);
+	if (rc == 1)
+		rc = content_settle(ds, data_id, err);
+	return rc < 0 ? rc : extents_drop(ds, 0, data_id, 0, err);
+}
+
+int content_cut(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t size, struct lcpfs_error *err)
+{
+	struct bt_cursor c = { 0 };
+	struct extent e;
+	uint8_t *buf = NULL;
+	int rc = content_settle(ds, data_id, err);
+
+	if (!rc)
+		rc = extents_drop(ds, ino, data_id, size, err);
+	if (rc || !size)
+		return rc;
+	rc = extent_seek(ds, &c, data_id, size - 1, &e, err);
+	btree_cursor_close(&c);
+	if (rc || e.off >= size || e.off + e.len <= size)
+		return rc < 0 ? rc : 0;
+	buf = malloc(size - e.off);
+	rc = buf ? extent_read(ds, &e, 0, (uint32_t)(size - e.off), buf, err) : lcpfs_nomem(err);
+	if (!rc && !is_all_zero(buf, size - e.off))
+		return job_submit_record(ds, ino, data_id, e.off, buf, size - e.off, false, err);
+	free(buf);
+	return rc ? rc : content_hole(ds, ino, data_id, e.off, err);
+}
+
+int content_hole(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t off, struct lcpfs_error *err)
+{
+	struct extent e;
+	int rc = content_settle(ds, data_id, err);
+
+	if (!rc)
+		rc = extent_from(ds, data_id, off, &e, err);
+	if (!rc && e.off == off) {
+		rc = extent_del(ds, data_id, &e, err);
+		if (!rc)
+			rc = zi_add_psize(ds, ino, data_id, -(int64_t)ptr_charge(&e.bp), err);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+int content_off_grid(struct dataset *ds, uint64_t data_id, uint64_t off, uint32_t rec_bytes, struct lcpfs_error *err)
+{
+	struct bt_cursor c = { 0 };
+	struct extent e;
+	int rc = extent_seek(ds, &c, data_id, off, &e, err);
+	bool bad = false;
+
+	for (; !rc && !bad && e.off < off + rec_bytes; rc = extent_next(&c, data_id, &e, err))
+		bad = e.off != off || e.len > rec_bytes;
+	btree_cursor_close(&c);
+	return rc < 0 ? rc : bad;
+}
+
+int content_number(struct dataset *ds, struct zi *zi, uint64_t *out, struct lcpfs_error *err)
+{
+	struct inode *i = &zi->i;
+
+	if (i->data_id == zi->ino && i->gen == ds->spa->txg && !(i->flags & INODE_SLICED) && !i->rec_shift) {
+		*out = zi->ino;
+		i->data_id = 0;
+		zi->dirty = true;
+		return 0;
+	}
+	return dmu_new_number(ds, out, err);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The open pack: contents of small files, in the order in which they came, until the next would not fit. */
+#include "zpl/zpl_impl.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+static bool fits(const struct dataset *ds, const struct pack_open *p, size_t len)
+{
+	return !p->n || PACK_HDR + (p->n + 1ull) * PACK_ENT + p->body.len + len <= ds->info.pack_size;
+}
+
+static struct pack_ent *entry_new(struct pack_open *p)
+{
+	if (p->n == p->cap) {
+		uint32_t cap = p->cap ? p->cap * 2 : 64;
+		struct pack_ent *ent = realloc(p->ent, cap * sizeof *ent);
+
+		if (!ent)
+			return NULL;
+		p->ent = ent;
+		p->cap = cap;
+	}
+	return &p->ent[p->n];
+}
+
+int pack_add(struct dataset *ds, uint64_t data_id, uint64_t ino, const void *data, size_t len, struct lcpfs_error *err)
+{
+	struct pack_open *p = &ds->zpl->pack;
+	struct pack_ent *e;
+	int rc = fits(ds, p, len) ? 0 : pack_close(ds, err);
+
+	if (rc)
+		return rc;
+	if (!p->body.cap && !buf_reserve(&p->body, ds->info.pack_size))
+		return lcpfs_nomem(err);
+	e = entry_new(p);
+	if (!e)
+		return lcpfs_nomem(err);
+	*e = (struct pack_ent){ .data_id = data_id, .ino = ino, .off = (uint32_t)p->body.len, .len = (uint32_t)len };
+	buf_add(&p->body, data, len);
+	if (p->body.failed) {
+		p->body.failed = false;
+		return lcpfs_nomem(err);
+	}
+	p->n++;
+	p->live++;
+	return 0;
+}
+
+struct pack_ent *pack_find(struct zpl *z, uint64_t data_id)
+{
+	for (uint32_t i = z->pack.n; i-- > 0; )
+		if (z->pack.ent[i].data_id == data_id && !z->pack.ent[i].dead)
+			return &z->pack.ent[i];
+	return NULL;
+}
+
+void pack_forget(struct zpl *z, struct pack_ent *e)
+{
+	struct pack_open *p = &z->pack;
+
+	e->dead = true;
+	p->live--;
+	for (; p->n && p->ent[p->n - 1].dead; p->n--)
+		p->body.len = p->ent[p->n - 1].off;
+}
+
+/* Table and living contents in one block; entries get the offsets that their slices have in it. */
+static void layout(const struct pack_open *p, struct pack_ent *ent, uint8_t *block)
+{
+	uint8_t *table = block + PACK_HDR;
+	uint32_t at = PACK_HDR + p->live * PACK_ENT, n = 0;
+
+	le_store(block, 4, PACK_MAGIC);
+	le_store(block + 4, 4, p->live);
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct pack_ent *e = &p->ent[i];
+
+		if (e->dead)
+			continue;
+		le_store(table, 8, e->data_id);
+		le_store(table + 8, 4, e->len);
+		table += PACK_ENT;
+		memcpy(block + at, p->body.data + e->off, e->len);
+		ent[n] = *e;
+		ent[n++].off = at;
+		at += e->len;
+	}
+}
+
+static size_t block_len(const struct pack_open *p)
+{
+	size_t len = PACK_HDR + (size_t)p->live * PACK_ENT;
+
+	for (uint32_t i = 0; i < p->n; i++)
+		len += p->ent[i].dead ? 0 : p->ent[i].len;
+	return len;
+}
+
+int pack_close(struct dataset *ds, struct lcpfs_error *err)
+{
+	struct pack_open *p = &ds->zpl->pack;
+	size_t len = block_len(p);
+	struct pack_ent *ent;
+	uint8_t *block;
+	uint64_t id;
+	uint32_t n = p->live;
+	int rc;
+
+	if (!n)
+		return 0;
+	ent = malloc(n * sizeof *ent);
+	block = malloc(len);
+	rc = ent && block ? dmu_new_number(ds, &id, err) : lcpfs_nomem(err);
+	if (rc) {
+		free(ent);
+		free(block);
+		return rc;
+	}
+	layout(p, ent, block);
+	p->n = p->live = 0;
+	buf_reset(&p->body);
+	return job_submit_pack(ds, id, ent, n, block, len, err);
+}
+
+int zpl_pack_find(const uint8_t *pack, size_t len, uint64_t data_id, uint32_t *off, uint32_t *slice_len, struct lcpfs_error *err)
+{
+	uint64_t n, at, found = 0;
+	uint32_t found_len = 0;
+
+	if (len < PACK_HDR || le_load(pack, 4) != PACK_MAGIC)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: bad magic");
+	n = le_load(pack + 4, 4);
+	at = PACK_HDR + n * PACK_ENT;
+	if (!n || at > len)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: %" PRIu64 " entries in %zu bytes", n, len);
+	for (uint64_t i = 0; i < n; i++) {
+		const uint8_t *e = pack + PACK_HDR + i * PACK_ENT;
+		uint32_t size = (uint32_t)le_load(e + 8, 4);
+
+		if (!size || size > len - at)
+			return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: entry %" PRIu64 " of %u bytes does not fit", i, size);
+		if (!found && le_load(e, 8) == data_id) {
+			found = at;
+			found_len = size;
+		}
+		at += size;
+	}
+	if (at != len)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: %zu bytes, its table says %" PRIu64, len, at);
+	if (!found)
+		return lcpfs_fail(err, LCPFS_ENOENT, "pack: no content %" PRIu64, data_id);
+	*off = (uint32_t)found;
+	*slice_len = found_len;
+	return 0;
+}
