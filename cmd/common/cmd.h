@@ -101,6 +101,9 @@ enum { CMD_L_JSON = 256 * 4, CMD_L_MEMORY, CMD_L_PROGRESS, CMD_L_LIVE, CMD_L_HEL
 void cmd_shared_opt(int which, const char *arg);
 /* "lcpfs-x: WORDS", the synopsis, exit status 2. */
 _Noreturn void cmd_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* For commands whose status is another one (fsck), and for scripts, where the words come from a line of a file: the hook may exit itself. */
+extern int cmd_usage_status;
+extern void (*cmd_on_usage)(const char *text);
 /* The synopsis on standard output, exit status 0. */
 _Noreturn void cmd_help(void);
 
@@ -158,6 +161,8 @@ void cmd_snap_split(const char *dataset, char **head, char **snap);
  */
 struct lcpfs_pool *cmd_pool(const struct cmd_target *t, uint32_t flags, int *status);
 struct lcpfs_dataset *cmd_dataset(const struct cmd_target *t, uint32_t flags, int *status);
+/* lcpfs_pool_info of the pool open at `path`; a growing image gets the free space of its file system as what is available. */
+int cmd_pool_info(struct lcpfs_pool *p, const char *path, struct lcpfs_pool_info *out, struct lcpfs_error *err);
 /* Another dataset or snapshot of an open pool, cached in the same way; err set when NULL. */
 struct lcpfs_dataset *cmd_dataset_of(struct lcpfs_pool *p, const char *name, struct lcpfs_error *err);
 /* Close the cached handles of a dataset, before it is destroyed, renamed or rolled back; name NULL: all of the pool. */

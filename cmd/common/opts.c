@@ -8,6 +8,8 @@
 
 struct cmd cmd;
 bool cmd_opts_first;
+int cmd_usage_status = CMD_USAGE;
+void (*cmd_on_usage)(const char *text);
 
 static const struct { unsigned bit; int letter; struct option opt; } shared[] = {
 	{ CMD_O_DRY_RUN, 'n', { "dry-run", no_argument, NULL, 'n' } },
@@ -186,14 +188,16 @@ void cmd_help(void)
 
 void cmd_usage(const char *fmt, ...)
 {
+	char text[1024];
 	va_list ap;
 
 	fflush(stdout);
-	fprintf(stderr, "%s: ", cmd.spec->name);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	if (cmd_on_usage)
+		cmd_on_usage(text);
+	fprintf(stderr, "%s: %s\n", cmd.spec->name, text);
 	print_synopsis(stderr);
-	exit(CMD_USAGE);
+	exit(cmd_usage_status);
 }

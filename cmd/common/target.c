@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include "common/cmd.h"
 
 /* ---- the grammar ---- */
@@ -150,6 +151,18 @@ struct lcpfs_pool *cmd_pool(const struct cmd_target *t, uint32_t flags, int *sta
 	if (status)
 		*status = cmd_worse(*status, st);
 	return NULL;
+}
+
+int cmd_pool_info(struct lcpfs_pool *p, const char *path, struct lcpfs_pool_info *out, struct lcpfs_error *err)
+{
+	int rc = lcpfs_pool_info(p, out, err);
+	struct statvfs vfs;
+
+	if (rc || out->total_bytes < UINT64_MAX / 2)
+		return rc;
+	out->avail_bytes = statvfs(path, &vfs) ? 0 : (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	out->total_bytes = out->used_bytes + out->avail_bytes;
+	return 0;
 }
 
 static struct open_pool *owner_of(struct lcpfs_pool *pool)

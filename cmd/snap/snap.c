@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lcpfs-snap: take, list, rename and destroy snapshots. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/datasets.h"
+#include "common/edit.h"
+
+static const struct option longs[] = { { "recursive", no_argument, NULL, 'r' }, { 0 } };
+static const struct cmd_spec spec = {
+	.name = "lcpfs-snap",
+	.synopsis = "lcpfs-snap create [-nqrv] [-j N] [--memory SIZE] TARGET@SNAP ...\n"
+	            "lcpfs-snap list [-pr] [--json] [--live] [-j N] [--memory SIZE] TARGET ...\n"
+	            "lcpfs-snap rename [-nqrv] [-j N] [--memory SIZE] TARGET@SNAP NAME\n"
+	            "lcpfs-snap destroy [-nqrv] [--json] [-j N] [--memory SIZE] TARGET@SNAP[%SNAP] ...",
+	.shared = CMD_O_WRITE | CMD_O_LIVE | CMD_O_JSON | CMD_O_PARSABLE,
+	.letters = "r",
+	.longs = longs,
+};
+static bool recursive;
+
+static const char *would(void) { return cmd.dry_run ? "would have " : ""; }
+
+/* All operands together: they appear or vanish as one, so they are of one pool. */
+struct snaps { struct cmd_target *t; const char **names; int n; struct lcpfs_pool *pool; };
+
+static int open_all(struct snaps *s, char *argv[], int n)
+{
+	int status = CMD_OK;
+
+	*s = (struct snaps){ .t = cmd_alloc((size_t)n * sizeof *s->t), .names = cmd_alloc((size_t)n * sizeof *s->names), .n = n };
+	for (int i = 0; i < n; i++) {
+		struct lcpfs_pool *p;
+		ds_snap_target(&s->t[i], argv[i]);
+		s->names[i] = s->t[i].dataset;
+		p = cmd_pool(&s->t[i], LCPFS_OPEN_RW, &status);
+		if (!status && s->pool && p != s->pool)
+			cmd_usage("'%s' is in another pool than '%s'", argv[i], argv[0]);
+		s->pool = p;
+	}
+	return status;
+}
+
+static void close_all(struct snaps *s)
+{
+	for (int i = 0; i < s->n; i++)
+		cmd_target_fini(&s->t[i]);
+	free(s->t);
+	free(s->names);
+}
+
+static int create(char *argv[], int n)
+{
+	struct lcpfs_error err = { 0 };
+	struct snaps s;
+	int status = open_all(&s, argv, n);
+
+	if (!status && lcpfs_snap_create(s.pool, s.names, (size_t)n, recursive, &err))
+		status = cmd_fail(&err, "cannot make snapshot '%s'%s", argv[0], n > 1 ? " and others" : "");
+	for (int i = 0; i < n && !status; i++)
+		cmd_did("%smade snapshot '%s'%s", would(), argv[i], recursive ? " and those below" : "");
+	close_all(&s);
+	return ds_commit(status);
+}
+
+static int destroy(char *argv[], int n)
+{
+	struct lcpfs_error err = { 0 };
+	uint64_t freed = 0;
+	struct snaps s;
+	int status = open_all(&s, argv, n);
+
+	if (!status && lcpfs_snap_destroy(s.pool, s.names, (size_t)n, recursive, &freed, &err))
+		status = cmd_fail(&err, "cannot destroy '%s'%s", argv[0], n > 1 ? " and others" : "");
+	for (int i = 0; i < n && !status; i++)
+		cmd_did("%sdestroyed '%s'%s", would(), argv[i], recursive ? " and those below" : "");
+	if (!status)
+		cmd_did("%sfreed %" PRIu64 " bytes", would(), freed);
+	close_all(&s);
+	status = ds_commit(status);
+	if (!status && cmd.json) {
+		struct cmd_json j;
+		cmd_json_start(&j, stdout);
+		cmd_json_u64(&j, "freed_bytes", freed);
+		cmd_json_bool(&j, "dry_run", cmd.dry_run);
+		cmd_json_finish(&j);
+	}
+	return status;
+}
+
+static int list(char *argv[], int n)
+{
+	struct ds_list l = { .only_snaps = true };
+	int status = CMD_OK;
+
+	ds_list_start(&l, "snapshots");
+	for (int i = 0; i < n; i++) {
+		struct lcpfs_error err = { 0 };
+		struct lcpfs_pool *p;
+		struct cmd_target t;
+
+		ds_target(&t, argv[i]);
+		p = cmd_pool(&t, LCPFS_OPEN_RO, &status);
+		if (p && ds_list_add(&l, p, t.pool, t.dataset, recursive || !t.is_pool, true, &err))
+			status = cmd_worse(status, cmd_fail(&err, "cannot list '%s'", argv[i]));
+		cmd_target_fini(&t);
+	}
+	ds_list_finish(&l);
+	return status;
+}
+
+/* The new name: "@new", "new" or "POOL:DATASET@new". */
+static char *new_name(const struct cmd_target *t, const char *text)
+{
+	char *at, *name;
+
+	if (strchr(text, '@'))
+		return ds_second(t, text);
+	at = cmd_printf("@%s", text);
+	name = ds_second(t, at);
+	free(at);
+	return name;
+}
+
+static int rename_to(char *argv[], int n)
+{
+	struct lcpfs_error err = { 0 };
+	struct lcpfs_pool *p;
+	struct cmd_target t;
+	int status = CMD_OK;
+	char *to;
+
+	(void)n;
+	ds_snap_target(&t, argv[0]);
+	to = new_name(&t, argv[1]);
+	p = cmd_pool(&t, LCPFS_OPEN_RW, &status);
+	if (p && lcpfs_snap_rename(p, t.dataset, to, recursive, &err))
+		status = cmd_fail(&err, "cannot rename '%s' to '%s'", argv[0], to);
+	else if (p)
+		cmd_did("%srenamed '%s' to '%s'", would(), argv[0], to);
+	free(to);
+	cmd_target_fini(&t);
+	return ds_commit(status);
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct cmd_sub subs[] = {
+		{ "create", "r", 1, -1, create }, { "list", "r", 1, -1, list }, { "rename", "r", 2, 2, rename_to }, { "destroy", "r", 1, -1, destroy },
+	};
+	char used[32] = "";
+	int ch;
+
+	cmd_init(&spec);
+	while ((ch = cmd_opt(argc, argv)) != -1) {
+		cmd_sub_used(used, ch);
+		recursive = true;
+	}
+	return cmd_finish(cmd_sub(subs, sizeof subs / sizeof *subs, used, argc, argv));
+}
