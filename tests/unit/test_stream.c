@@ -846,6 +846,39 @@ TEST(abort_frees)
 	good(lcpfs_pool_close(b, &err), "close");
 }
 
+TEST(no_room)
+{
+	struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .memory_bytes = 32 * MiB }, .name = "b" };
+	struct inode attr = { .mode = S_IFREG | 0644 };
+	struct itime now = { 9000, 0 };
+	struct lcpfs_pool *a, *b = NULL;
+	struct lcpfs_blockdev *dev;
+	struct dataset *ds;
+	struct mem m = { 0 };
+	uint64_t ino;
+
+	seed = 11;
+	a = new_pool("a", 256 * MiB);
+	change(a, "", 20);
+	good(dmu_open(a->spa, "", &ds, &err), "open");
+	good(zpl_create(ds, INO_ROOT, "big", 3, &attr, NULL, &now, &ino, &err), "create");
+	good(write_file(ds, ino, 24 * MiB), "write");
+	dmu_close(ds);
+	snap(a, "@1", false);
+	good(send(a, "@1", NULL, &m, 256 << 10), "send");
+	good(lcpfs_ramdisk_create(&dev, "b", 16 * MiB, 0, &err), "ramdisk");
+	if (good(lcpfs_pool_create_dev(&b, dev, &o, &err), "create")) {
+		good(lcpfs_pool_commit(b, &err), "commit");
+		is_int(recv(b, "x", &m), -LCPFS_ENOSPC);
+		is_int(visible(b), 1);
+		is_int(records(b, TBL_DS), 1);
+		change(b, "", 5);
+		good(lcpfs_pool_close(b, &err), "close");
+	}
+	mem_fini(&m);
+	good(lcpfs_pool_close(a, &err), "close");
+}
+
 static int count_line(void *arg, const char *line, struct lcpfs_error *e)
 {
 	(void)e;
@@ -1004,4 +1037,4 @@ TEST(hostile)
 }
 
 TAP_MAIN(T(all_pairs), T(into_the_root), T(follows_the_change), T(made_packs), T(damage_is_refused), T(resume_pool), T(resume_file), T(package),
-         T(abort_frees), T(stored), T(hostile))
+         T(abort_frees), T(no_room), T(stored), T(hostile))
