@@ -48,7 +48,7 @@ static int df(const char *text)
 
 	cmd_target(&t, text);
 	p = cmd_pool(&t, LCPFS_OPEN_RO, &status);
-	if (p && lcpfs_pool_info(p, &i, &err)) {
+	if (p && cmd_pool_info(p, t.pool, &i, &err)) {
 		status = cmd_fail(&err, "cannot read '%s'", t.pool);
 	} else if (p && cmd.json) {
 		show_json(t.pool, &i);

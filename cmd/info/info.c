@@ -152,7 +152,7 @@ static int info(const char *text)
 
 	cmd_target(&t, text);
 	p = cmd_pool(&t, LCPFS_OPEN_RO, &status);
-	if (p && (lcpfs_pool_info(p, &i, &err) || lcpfs_dataset_each(p, "", true, true, count, &c, &err) < 0))
+	if (p && (cmd_pool_info(p, t.pool, &i, &err) || lcpfs_dataset_each(p, "", true, true, count, &c, &err) < 0))
 		status = cmd_fail(&err, "cannot read '%s'", t.pool);
 	else if (p && cmd.json)
 		show_json(p, t.pool, &i, &c);

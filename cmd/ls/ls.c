@@ -84,6 +84,8 @@ static void push_subdirs(struct pending *p, const char *path, const struct items
 
 static void heading(const struct cmd_target *t, const char *path)
 {
+	char *shown;
+
 	if (printed)
 		cmd_put_eol();
 	printed = true;
@@ -93,7 +95,9 @@ static void heading(const struct cmd_target *t, const char *path)
 	putchar(':');
 	if (t->has_dataset)
 		printf("%s:", t->dataset);
-	cmd_put_name(*path ? path : "/");
+	shown = cmd_printf("/%s", path + strspn(path, "/"));
+	cmd_put_name(shown);
+	free(shown);
 	putchar(':');
 	cmd_put_eol();
 }
