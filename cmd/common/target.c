@@ -38,6 +38,8 @@ void cmd_target(struct cmd_target *t, const char *text)
 	size_t n = pool_length(text);
 	const char *rest = text + n, *colon;
 
+	if (!n)
+		cmd_usage("'%s' names no pool", text);
 	memset(t, 0, sizeof *t);
 	t->text = text;
 	t->pool = cmd_printf("%.*s", (int)n, text);
@@ -54,8 +56,6 @@ void cmd_target(struct cmd_target *t, const char *text)
 	t->path = cmd_strdup(colon ? colon + 1 : "");
 	t->has_dataset = t->dataset[0];
 	t->has_path = colon;
-	if (!n)
-		cmd_usage("'%s' names no pool", text);
 }
 
 void cmd_target_fini(struct cmd_target *t)
