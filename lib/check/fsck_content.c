@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* P5, contents: slices, packs, extents, and who refers to them. */
+#include "check/fsck_tree.h"
+#include <inttypes.h>
+#include <string.h>
+
+static void count_block(struct tree_check *t, const struct blkptr *bp)
+{
+	t->d->ref_psize += ptr_charge(bp);
+	t->d->ref_lsize += bp->lsize;
+	t->d->ref_blocks++;
+}
+
+int ck_content_slice(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err)
+{
+	struct lcpfs_error why = { 0 };
+	struct ck_slice *to;
+	struct slice s;
+
+	if (it->klen != 9 || slice_decode(&s, it->val, it->vlen, &why)) {
+		ck_tree_bad_item(t, it, why.msg);
+		return 0;
+	}
+	if (t->n_slice == UINT32_MAX)
+		return lcpfs_fail(err, LCPFS_ELIMIT, "too many slices");
+	to = CK_PUSH(t->slice, t->n_slice, t->cap_slice);
+	if (!to)
+		return lcpfs_nomem(err);
+	*to = (struct ck_slice){ be64_load(it->key + 1), s.pack_id, s.off, s.len, s.charge, 0 };
+	ck_tree_number(t, to->data_id);
+	return 0;
+}
+
+struct ck_slice *ck_content_find_slice(struct tree_check *t, uint64_t data_id)
+{
+	size_t lo = 0, hi = t->n_slice;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (t->slice[mid].data_id < data_id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < t->n_slice && t->slice[lo].data_id == data_id ? &t->slice[lo] : NULL;
+}
+
+struct ck_extents *ck_content_find_extents(struct tree_check *t, uint64_t data_id)
+{
+	size_t lo = 0, hi = t->n_ext;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (t->ext[mid].data_id < data_id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < t->n_ext && t->ext[lo].data_id == data_id ? &t->ext[lo] : NULL;
+}
+
+static bool extent_ok(const struct bt_item *it, struct blkptr *bp)
+{
+	uint64_t off = it->klen == 17 ? be64_load(it->key + 9) : 0;
+
+	return it->klen == 17 && it->vlen == 4 && it->nptr == 1 && ptr_decode(bp, it->ptrs, NULL) == 0 && bp->kind == PTR_DATA &&
+	    le_load(it->val, 4) == bp->lsize && off <= (uint64_t)FILE_MAX - bp->lsize;
+}
+
+int ck_content_extent(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err)
+{
+	struct ck_extents *e = t->n_ext ? &t->ext[t->n_ext - 1] : NULL;
+	uint64_t id = be64_load(it->key + 1), off;
+	struct blkptr bp;
+
+	if (!extent_ok(it, &bp)) {
+		ck_tree_bad_item(t, it, "");
+		return 0;
+	}
+	off = be64_load(it->key + 9);
+	count_block(t, &bp);
+	if (!e || e->data_id != id) {
+		e = CK_PUSH(t->ext, t->n_ext, t->cap_ext);
+		if (!e)
+			return lcpfs_nomem(err);
+		*e = (struct ck_extents){ .data_id = id };
+		ck_tree_number(t, id);
+		if (ck_content_find_slice(t, id))
+			TREE_REPORT(t, P_CONTENT_TWICE, 0, "%" PRIu64, id);
+	}
+	if (off < e->end) {
+		struct ck_where w = { .ds = t->d, .offset = off, .length = bp.lsize, .addr = bp.addr };
+
+		ck_report(t->ck, P_EXTENT_OVERLAP, &w, "content %" PRIu64 " at %" PRIu64, id, off);
+	}
+	e->psize += ptr_charge(&bp);
+	e->end = MAX(e->end, off + bp.lsize);
+	return 0;
+}
+
+/* ---- packs ---- */
+
+static int by_place(const void *a, const void *b, void *arg)
+{
+	const struct ck_slice *s = arg, *x = &s[*(const uint32_t *)a], *y = &s[*(const uint32_t *)b];
+
+	if (x->pack_id != y->pack_id)
+		return x->pack_id < y->pack_id ? -1 : 1;
+	return (x->off > y->off) - (x->off < y->off);
+}
+
+static int index_slices(struct tree_check *t, struct lcpfs_error *err)
+{
+	t->by_pack = malloc((t->n_slice + 1) * sizeof *t->by_pack);
+	if (!t->by_pack)
+		return lcpfs_nomem(err);
+	for (size_t i = 0; i < t->n_slice; i++)
+		t->by_pack[i] = (uint32_t)i;
+	qsort_r(t->by_pack, t->n_slice, sizeof *t->by_pack, by_place, t->slice);
+	return 0;
+}
+
+static const struct ck_slice *next_slice(const struct tree_check *t)
+{
+	return t->at_pack < t->n_slice ? &t->slice[t->by_pack[t->at_pack]] : NULL;
+}
+
+static void no_pack(struct tree_check *t, const struct ck_slice *s)
+{
+	if (!t->holes && !t->partial)
+		TREE_REPORT(t, P_SLICE_NO_PACK, 0, "content %" PRIu64 ", pack %" PRIu64, s->data_id, s->pack_id);
+	t->at_pack++;
+}
+
+/* The table that a pack itself has, against the slices first .. last that lie in it. */
+static void check_table(struct tree_check *t, uint64_t pack_id, const uint8_t *p, uint32_t len, size_t n_slices)
+{
+	uint64_t n = len >= PACK_HDR ? le_load(p + 4, 4) : 0, at = PACK_HDR + n * PACK_ENT, found = 0;
+	bool bad = len < PACK_HDR || le_load(p, 4) != PACK_MAGIC || !n || at > len;
+
+	for (uint64_t i = 0; !bad && i < n; i++) {
+		uint64_t id = le_load(p + PACK_HDR + i * PACK_ENT, 8), size = le_load(p + PACK_HDR + i * PACK_ENT + 8, 4);
+		const struct ck_slice *s = ck_content_find_slice(t, id);
+
+		bad = !size || size > len - at || (s && s->pack_id == pack_id && (s->off != at || s->len != size));
+		found += s && s->pack_id == pack_id;
+		at += size;
+	}
+	if (bad || at != len || found != n_slices)
+		TREE_REPORT(t, P_PACK_TABLE, 0, "pack %" PRIu64 ": %" PRIu64 " entries, of %zu slices it has %" PRIu64, pack_id, n, n_slices,
+		    found);
+}
+
+static int check_content(struct tree_check *t, uint64_t pack_id, const struct blkptr *bp, size_t n_slices, struct lcpfs_error *err)
+{
+	uint8_t *p = malloc(bp->lsize);
+	struct lcpfs_error why = { 0 };
+	struct ck_where w = { .ds = t->d, .addr = bp->addr };
+	int rc = p ? zio_read(t->ck->spa->zio, bp, p, &why) : lcpfs_nomem(err);
+
+	if (!rc && !t->holes && !t->partial)
+		check_table(t, pack_id, p, bp->lsize, n_slices);
+	free(p);
+	if (rc == -LCPFS_ENOMEM)
+		return rc;
+	/* what cannot be read was told by P2; what does not decode only shows here */
+	if (rc == -LCPFS_ECORRUPT)
+		ck_report(t->ck, P_PACK_TABLE, &w, "pack %" PRIu64 ": %s", pack_id, why.msg);
+	return 0;
+}
+
+static void check_slices(struct tree_check *t, uint64_t id, const struct blkptr *bp, uint64_t *n, uint64_t *bytes)
+{
+	const struct ck_slice *s;
+	uint64_t end = 0;
+
+	for (; (s = next_slice(t)) && s->pack_id == id; t->at_pack++) {
+		if (s->off < PACK_HDR + PACK_ENT || (uint64_t)s->off + s->len > bp->lsize)
+			TREE_REPORT(t, P_SLICE_RANGE, 0, "content %" PRIu64 ", %u bytes at %u of pack %" PRIu64, s->data_id, s->len, s->off, id);
+		if (s->off < end)
+			TREE_REPORT(t, P_SLICE_OVERLAP, 0, "content %" PRIu64 " at %u of pack %" PRIu64, s->data_id, s->off, id);
+		end = MAX(end, (uint64_t)s->off + s->len);
+		*bytes += s->len;
+		++*n;
+	}
+}
+
+int ck_content_pack(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err)
+{
+	uint64_t id = be64_load(it->key + 1), n = 0, bytes = 0;
+	const struct ck_slice *s;
+	struct blkptr bp;
+	int rc = t->by_pack ? 0 : index_slices(t, err);
+
+	if (rc)
+		return rc;
+	if (it->klen != 9 || it->vlen != 8 || it->nptr != 1 || ptr_decode(&bp, it->ptrs, NULL) || bp.kind != PTR_DATA) {
+		ck_tree_bad_item(t, it, "");
+		return 0;
+	}
+	count_block(t, &bp);
+	ck_tree_number(t, id);
+	while ((s = next_slice(t)) && s->pack_id < id)
+		no_pack(t, s);
+	check_slices(t, id, &bp, &n, &bytes);
+	if (!t->holes && !t->partial && (le_load(it->val, 4) != bytes || le_load(it->val + 4, 4) != n))
+		TREE_REPORT(t, P_PACK_COUNT, 0, "pack %" PRIu64 ": %" PRIu64 " bytes in %" PRIu64 ", counted %" PRIu64 " in %" PRIu64, id,
+		    le_load(it->val, 4), le_load(it->val + 4, 4), bytes, n);
+	return t->ck->o->data ? check_content(t, id, &bp, n, err) : 0;
+}
+
+int ck_content_packs_end(struct tree_check *t, struct lcpfs_error *err)
+{
+	const struct ck_slice *s;
+	int rc = t->by_pack ? 0 : index_slices(t, err);
+
+	while (!rc && (s = next_slice(t)))
+		no_pack(t, s);
+	t->packs_done = true;
+	return rc;
+}
+
+/* ---- who refers to contents ---- */
+
+static void check_sliced(struct tree_check *t, uint64_t ino, const struct inode *i, const struct ck_slice *s)
+{
+	if (!s && !t->holes)
+		TREE_REPORT(t, P_INODE_NO_SLICE, ino, "content %" PRIu64, i->data_id);
+	if (!s)
+		return;
+	if (s->len != i->size)
+		TREE_REPORT(t, P_INODE_SIZE, ino, "size %" PRIu64 ", its content has %u bytes", i->size, s->len);
+	if (s->charge != i->psize)
+		TREE_REPORT(t, P_INODE_PSIZE, ino, "%" PRIu64 ", counted %u", i->psize, s->charge);
+}
+
+static void check_extents(struct tree_check *t, uint64_t ino, const struct inode *i, const struct ck_extents *e)
+{
+	uint64_t psize = e ? e->psize : 0;
+
+	if (e && e->end > i->size)
+		TREE_REPORT(t, P_EXTENT_END, ino, "size %" PRIu64 ", content up to %" PRIu64, i->size, e->end);
+	if (psize != i->psize && !t->holes)
+		TREE_REPORT(t, P_INODE_PSIZE, ino, "%" PRIu64 ", counted %" PRIu64, i->psize, psize);
+}
+
+void ck_content_check_inode(struct tree_check *t, uint64_t ino, const struct inode *i)
+{
+	struct ck_slice *s = i->data_id ? ck_content_find_slice(t, i->data_id) : NULL;
+	struct ck_extents *e = i->data_id ? ck_content_find_extents(t, i->data_id) : NULL;
+
+	if (s)
+		s->refs++;
+	if (e)
+		e->refs++;
+	if (t->partial)
+		return;
+	if (i->flags & INODE_SLICED)
+		check_sliced(t, ino, i, s);
+	else if (s)
+		TREE_REPORT(t, P_INODE_SLICED, ino, "content %" PRIu64 " is a slice", i->data_id);
+	else
+		check_extents(t, ino, i, e);
+}
+
+void ck_content_check_xattr(struct tree_check *t, uint64_t ino, uint64_t data_id, uint64_t size)
+{
+	struct ck_slice *s = ck_content_find_slice(t, data_id);
+	struct ck_extents *e = ck_content_find_extents(t, data_id);
+
+	if (s)
+		s->refs++;
+	if (e)
+		e->refs++;
+	if (t->partial || (!s && !e && t->holes))
+		return;
+	/* an all-zero value may be a hole */
+	if (s ? s->len != size : e && e->end > size)
+		TREE_REPORT(t, P_XATTR_DATA, ino, "content %" PRIu64 ", %" PRIu64 " bytes", data_id, size);
+	else if (!s && !e && size <= t->info.slice_max)
+		TREE_REPORT(t, P_XATTR_DATA, ino, "no content %" PRIu64, data_id);
+}
+
+/* Contents of nothing but holes are not counted: there is nothing of them to lose. */
+void ck_content_dataref(struct tree_check *t, const struct bt_item *it)
+{
+	uint64_t id = be64_load(it->key + 1), extra = it->vlen == 8 ? le_load(it->val, 8) : 0;
+	struct ck_slice *s = ck_content_find_slice(t, id);
+	struct ck_extents *e = ck_content_find_extents(t, id);
+	uint32_t *refs = s ? &s->refs : e ? &e->refs : NULL;
+
+	if (it->klen != 9 || !extra) {
+		ck_tree_bad_item(t, it, "");
+		return;
+	}
+	if (refs && extra + 1 != *refs && !t->holes && !t->partial)
+		TREE_REPORT(t, P_DATAREF_COUNT, 0, "content %" PRIu64 ": %" PRIu64 " more than one, counted %u", id, extra, *refs);
+	if (refs && *refs)
+		*refs = 1;
+}
+
+static void check_refs(struct tree_check *t, uint64_t id, uint32_t refs)
+{
+	if (!refs)
+		TREE_REPORT(t, P_CONTENT_ORPHAN, 0, "content %" PRIu64, id);
+	else if (refs > 1)
+		TREE_REPORT(t, P_DATAREF_COUNT, 0, "content %" PRIu64 ": counted %u, none said to share", id, refs);
+}
+
+void ck_content_end(struct tree_check *t)
+{
+	for (size_t i = 0; i < t->n_slice; i++)
+		check_refs(t, t->slice[i].data_id, t->slice[i].refs);
+	for (size_t i = 0; i < t->n_ext; i++)
+		check_refs(t, t->ext[i].data_id, t->ext[i].refs);
+}

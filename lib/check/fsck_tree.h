@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * P5: one dataset tree, item by item in key order. Contents come before inodes and inodes before names, so one pass suffices, with a
+ * few bytes kept for each inode and each content.
+ */
+#ifndef CHECK_FSCK_TREE_H
+#define CHECK_FSCK_TREE_H
+#include "check/check_impl.h"
+
+struct ck_slice { uint64_t data_id, pack_id; uint32_t off, len, charge, refs; };
+struct ck_extents { uint64_t data_id, psize, end; uint32_t refs; };
+/* seen: names that lead to it; of a directory, subdirectories in it */
+struct ck_inode { uint64_t ino, parent; uint32_t nlink, seen; };
+enum ck_inode_flags { CI_TYPE = 15, CI_NAMED = 16, CI_GOOD = 32, CI_ON_PATH = 64, CI_LOST = 128 };
+/* Names of a file with several: the sums of hashes of its LINK items and of its directory entries must agree. */
+struct ck_linked { uint64_t ino, links, dirents; bool parent_seen; };
+struct ck_xattrs { uint64_t ino; uint32_t want, seen; };
+
+struct tree_check {
+	struct check *ck;
+	struct ck_ds *d;
+	bool holes;        /* part of the tree is unreadable: absence proves nothing */
+	bool partial;      /* a receive under way: only single items are checked */
+	bool have_info;
+	struct dsinfo info;
+	uint64_t top_info, top_rec; /* highest number of the groups that header and record name */
+
+	struct ck_slice *slice; size_t n_slice, cap_slice;
+	uint32_t *by_pack;          /* slices ordered by pack and offset; made when the first PACK comes */
+	size_t at_pack;             /* how far it is used */
+	bool packs_done;
+	struct ck_extents *ext; size_t n_ext, cap_ext;
+	struct ck_inode *ino; size_t n_ino, cap_ino;
+	uint8_t *flags; size_t n_flags, cap_flags; /* of each inode */
+	struct ck_linked *linked; size_t n_linked, cap_linked;
+	struct ck_xattrs *xattrs; size_t n_xattrs, cap_xattrs;
+	uint64_t *orphan; size_t n_orphan, cap_orphan;
+};
+
+/* A finding about an inode of this tree (ino 0: none). */
+#define TREE_REPORT(t, id, inum, ...) \
+	ck_report((t)->ck, id, &(struct ck_where){ .ds = (t)->d, .ino = (inum) }, __VA_ARGS__)
+void ck_tree_bad_item(struct tree_check *t, const struct bt_item *it, const char *why);
+/* A number in use. */
+void ck_tree_number(struct tree_check *t, uint64_t n);
+
+/* fsck_content.c */
+int ck_content_slice(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
+int ck_content_extent(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
+int ck_content_pack(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
+int ck_content_packs_end(struct tree_check *t, struct lcpfs_error *err); /* no more packs */
+struct ck_slice *ck_content_find_slice(struct tree_check *t, uint64_t data_id);
+struct ck_extents *ck_content_find_extents(struct tree_check *t, uint64_t data_id);
+void ck_content_check_inode(struct tree_check *t, uint64_t ino, const struct inode *i);
+void ck_content_check_xattr(struct tree_check *t, uint64_t ino, uint64_t data_id, uint64_t size);
+void ck_content_dataref(struct tree_check *t, const struct bt_item *it);
+void ck_content_end(struct tree_check *t);
+
+/* fsck_names.c */
+int ck_names_inode(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
+int ck_names_link(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
+int ck_names_xattr(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
+int ck_names_dirent(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
+int ck_names_orphan(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
+void ck_names_end(struct tree_check *t);
+#endif

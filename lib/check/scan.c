@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The scan: every live block once
+ * Each dataset's tree is walked where it is younger than its previous snapshot; what is older belongs to that. Nodes with pointers are
+ * read on the way; leaves without, and data, are queued, and when the queue is full read in the order of their addresses, neighbours
+ * in one go, on all threads.
+ */
+#include "base/log.h"
+#include "check/check_impl.h"
+#include "hash/hash.h"
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RUN_BYTES (1u << 20)
+#define GAP_SECTORS 64u
+#define DAMAGE_MAX 65536u
+#define THREADS_MAX 64u
+
+struct entry { struct blkptr bp; uint32_t ds; };
+struct queue {
+	struct scan *s;
+	struct entry *e;
+	size_t n, cap, max;
+	/* while it is worked off */
+	pthread_mutex_t lock;
+	size_t next;
+	bool stop;
+	int rc;
+	struct lcpfs_error why;
+};
+struct tree_walk { struct queue *q; uint32_t ds; uint64_t floor; };
+
+static int add_damage(struct scan *s, const struct blkptr *bp, uint32_t ds, int rc, const struct lcpfs_error *why)
+{
+	struct damage *d;
+
+	s->bad++;
+	if (s->n_dmg >= DAMAGE_MAX)
+		return 0;
+	d = CK_PUSH(s->dmg, s->n_dmg, s->cap_dmg);
+	if (!d)
+		return -LCPFS_ENOMEM;
+	*d = (struct damage){ .bp = *bp, .ds = ds, .rc = rc };
+	snprintf(d->why, sizeof d->why, "%.*s", (int)sizeof d->why - 1, why->msg);
+	return 0;
+}
+
+static int by_addr(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return (x->bp.addr > y->bp.addr) - (x->bp.addr < y->bp.addr);
+}
+
+/* How many entries from i on make one read, and how long it is. */
+static size_t run_from(const struct queue *q, size_t i, size_t *bytes)
+{
+	uint64_t start = q->e[i].bp.addr, end = start + div_up(q->e[i].bp.psize, SECTOR);
+	size_t k = i + 1;
+
+	for (; k < q->n; k++) {
+		const struct blkptr *bp = &q->e[k].bp;
+		uint64_t to = MAX(end, bp->addr + div_up(bp->psize, SECTOR));
+
+		if (bp->addr >> 32 != start >> 32 || bp->addr > end + GAP_SECTORS || (to - start) * SECTOR > RUN_BYTES)
+			break;
+		end = to;
+	}
+	*bytes = (size_t)(end - start) * SECTOR;
+	return k - i;
+}
+
+static int verify_hash(const struct blkptr *bp, const uint8_t *stored, struct lcpfs_error *err)
+{
+	const struct hash_algo *h = hash_by_id(bp->csum);
+	uint8_t hash[HASH_LEN];
+
+	if (!h)
+		return lcpfs_fail(err, LCPFS_EUNSUP, "checksum %u", bp->csum);
+	h->digest(stored, bp->psize, hash);
+	if (memcmp(hash, bp->hash, HASH_LEN) != 0)
+		return lcpfs_fail(err, LCPFS_ECSUM, "block %u:%u (%u bytes): checksum mismatch", ptr_chunk(bp), ptr_sector(bp), bp->psize);
+	return 0;
+}
+
+/* Alone, when it cannot be read together with its neighbours. */
+static int verify_one(struct queue *q, const struct blkptr *bp, struct lcpfs_error *err)
+{
+	uint8_t *buf = malloc(bp->psize);
+	int rc = buf ? zio_read_stored(q->s->ck->spa->zio, bp, buf, err) : lcpfs_nomem(err);
+
+	free(buf);
+	return rc;
+}
+
+static void verified(struct queue *q, const struct entry *e, int rc, const struct lcpfs_error *why)
+{
+	pthread_mutex_lock(&q->lock);
+	q->s->blocks++;
+	q->s->bytes += round_up(e->bp.psize, SECTOR);
+	if (rc == -LCPFS_ENOMEM || (rc && add_damage(q->s, &e->bp, e->ds, rc, why))) {
+		q->stop = true;
+		q->rc = lcpfs_nomem(&q->why);
+	}
+	pthread_mutex_unlock(&q->lock);
+}
+
+static void verify_run(struct queue *q, size_t i, size_t n, size_t bytes, uint8_t **buf, size_t *cap)
+{
+	bool whole = true;
+
+	if (bytes > *cap) {
+		free(*buf);
+		*buf = malloc(bytes);
+		*cap = *buf ? bytes : 0;
+	}
+	if (!*buf || vdev_read(q->s->ck->spa->vdev, q->e[i].bp.addr, *buf, bytes, NULL))
+		whole = false;
+	for (size_t k = i; k < i + n; k++) {
+		struct lcpfs_error why = { 0 };
+		const struct blkptr *bp = &q->e[k].bp;
+		int rc = whole ? verify_hash(bp, *buf + (bp->addr - q->e[i].bp.addr) * SECTOR, &why) : verify_one(q, bp, &why);
+
+		verified(q, &q->e[k], rc, &why);
+	}
+}
+
+static bool take(struct queue *q, size_t *i, size_t *n, size_t *bytes)
+{
+	bool more;
+
+	pthread_mutex_lock(&q->lock);
+	more = !q->stop && q->next < q->n;
+	if (more) {
+		*i = q->next;
+		*n = run_from(q, *i, bytes);
+		q->next += *n;
+	}
+	pthread_mutex_unlock(&q->lock);
+	return more;
+}
+
+static void worker(void *arg)
+{
+	struct queue *q = arg;
+	size_t i, n, bytes, cap = 0;
+	uint8_t *buf = NULL;
+
+	while (take(q, &i, &n, &bytes))
+		verify_run(q, i, n, bytes, &buf, &cap);
+	free(buf);
+}
+
+/* The caller's share, with a look at its progress hook now and then. */
+static int work_here(struct queue *q, struct lcpfs_error *err)
+{
+	size_t i, n, bytes, cap = 0;
+	uint8_t *buf = NULL;
+	int rc = 0;
+
+	while (!rc && take(q, &i, &n, &bytes)) {
+		verify_run(q, i, n, bytes, &buf, &cap);
+		pthread_mutex_lock(&q->lock);
+		q->s->ck->bytes = q->s->bytes;
+		pthread_mutex_unlock(&q->lock);
+		rc = ck_tick(q->s->ck, 0, 0, err);
+	}
+	free(buf);
+	if (rc) {
+		pthread_mutex_lock(&q->lock);
+		q->stop = true;
+		pthread_mutex_unlock(&q->lock);
+	}
+	return rc;
+}
+
+static int drain(struct queue *q, struct lcpfs_error *err)
+{
+	struct thread *t[THREADS_MAX];
+	unsigned n = 0, want = MIN(q->s->ck->spa->threads, THREADS_MAX);
+	int rc;
+
+	qsort(q->e, q->n, sizeof *q->e, by_addr);
+	q->next = 0;
+	while (n + 1 < want && q->n > 64 && thread_start(&t[n], worker, q, NULL) == 0)
+		n++;
+	rc = work_here(q, err);
+	while (n)
+		thread_join(t[--n]);
+	q->n = 0;
+	if (!rc && q->rc) {
+		rc = q->rc;
+		if (err)
+			*err = q->why;
+	}
+	return rc;
+}
+
+static int push(struct queue *q, const struct blkptr *bp, uint32_t ds, struct lcpfs_error *err)
+{
+	struct entry *e;
+	int rc = q->n >= q->max ? drain(q, err) : 0;
+
+	if (rc)
+		return rc;
+	e = CK_PUSH(q->e, q->n, q->cap);
+	if (!e)
+		return lcpfs_nomem(err);
+	*e = (struct entry){ *bp, ds };
+	return 0;
+}
+
+static int claim(struct tree_walk *t, const struct blkptr *bp, struct lcpfs_error *err)
+{
+	struct scan *s = t->q->s;
+
+	return s->claim ? s->claim(s->arg, bp, t->ds, err) : 0;
+}
+
+static int on_node(void *arg, const struct blkptr *bp, const struct ck_key *low, const struct ck_key *high, struct lcpfs_error *err)
+{
+	struct tree_walk *t = arg;
+	int rc;
+
+	(void)low, (void)high;
+	if (bp->birth <= t->floor)
+		return 1;
+	rc = claim(t, bp, err);
+	if (rc)
+		return rc;
+	if (!bp->level && (bp->flags & PTR_NOPTR)) {
+		rc = t->q->s->verify ? push(t->q, bp, t->ds, err) : 0;
+		return rc ? rc : 1;
+	}
+	t->q->s->blocks++;
+	t->q->s->bytes += round_up(bp->psize, SECTOR);
+	return 0;
+}
+
+static int on_bad(void *arg, const struct blkptr *bp, const struct ck_key *low, const struct ck_key *high, int rc,
+                  const struct lcpfs_error *why, struct lcpfs_error *err)
+{
+	struct tree_walk *t = arg;
+	struct check *ck = t->q->s->ck;
+
+	(void)low, (void)high;
+	if (t->ds < ck->n_ds)
+		ck->ds[t->ds].unsound = true;
+	if (t->q->s->verify && add_damage(t->q->s, bp, t->ds, rc, why))
+		return lcpfs_nomem(err);
+	return 0;
+}
+
+static int on_ptr(struct tree_walk *t, const uint8_t *raw, struct lcpfs_error *err)
+{
+	struct blkptr bp;
+	int rc = ptr_decode(&bp, raw, err);
+
+	if (rc || bp.birth <= t->floor)
+		return rc;
+	rc = claim(t, &bp, err);
+	if (rc)
+		return MIN(rc, 0);
+	return t->q->s->verify && t->q->s->data ? push(t->q, &bp, t->ds, err) : 0;
+}
+
+static int on_item(void *arg, const struct bt_item *it, struct lcpfs_error *err)
+{
+	struct tree_walk *t = arg;
+	int rc = 0;
+
+	/* trees of datasets are walked by their records */
+	if (t->ds == CK_POOL && it->key[0] == TBL_DS)
+		return 0;
+	for (unsigned i = 0; !rc && i < it->nptr; i++)
+		rc = on_ptr(t, it->ptrs + (size_t)i * PTR_LEN, err);
+	return rc;
+}
+
+static int walk_tree(struct queue *q, const struct blkptr *root, uint32_t ds, uint64_t floor, struct lcpfs_error *err)
+{
+	struct tree_walk t = { q, ds, floor };
+	struct ck_walk w = { .node = on_node, .item = on_item, .bad = on_bad, .arg = &t };
+
+	return ck_walk(q->s->ck, root, &w, err);
+}
+
+int scan_run(struct scan *s, bool with_space, struct lcpfs_error *err)
+{
+	struct check *ck = s->ck;
+	struct queue q = { .s = s, .max = MAX(ck->budget / sizeof(struct entry), (size_t)1024) };
+	int rc;
+
+	pthread_mutex_init(&q.lock, NULL);
+	rc = walk_tree(&q, &ck->ub.pool_root, CK_POOL, 0, err);
+	if (!rc && with_space)
+		rc = walk_tree(&q, &ck->ub.space_root, CK_SPACE, 0, err);
+	for (size_t i = 0; !rc && i < ck->n_ds; i++) {
+		rc = walk_tree(&q, &ck->ds[i].rec.root, (uint32_t)i, ck->ds[i].rec.prev_snap_txg, err);
+		if (!rc)
+			rc = ck_tick(ck, 1, 0, err);
+	}
+	if (!rc && s->verify)
+		rc = drain(&q, err);
+	free(q.e);
+	pthread_mutex_destroy(&q.lock);
+	return rc;
+}
+
+void scan_fini(struct scan *s)
+{
+	free(s->dmg);
+}
