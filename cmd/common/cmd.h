@@ -250,7 +250,7 @@ enum { CMD_T_EXCLUDE = 2048, CMD_T_OWNER, CMD_T_CHMOD, CMD_T_ALL_ROOT, CMD_T_ONE
 	{ "exclude", required_argument, NULL, CMD_T_EXCLUDE }, { "owner", required_argument, NULL, CMD_T_OWNER },            \
 	{ "chmod", required_argument, NULL, CMD_T_CHMOD }, { "all-root", no_argument, NULL, CMD_T_ALL_ROOT },                 \
 	{ "one-file-system", no_argument, NULL, CMD_T_ONE_FS }
-struct cmd_tree { struct lcpfs_tree_opts opts; const char **exclude; size_t n_exclude; };
+struct cmd_tree { struct lcpfs_tree_opts opts; char **exclude; size_t n_exclude; };
 void cmd_tree_init(struct cmd_tree *t);
 bool cmd_tree_option(struct cmd_tree *t, int ch, const char *arg);      /* false: not one of these */
 void cmd_tree_exclude(struct cmd_tree *t, const char *pattern);

@@ -71,15 +71,15 @@ static void quote(char *out, const char *name)
 		memcpy(out, name, strlen(name) + 1);
 		return;
 	}
-	out += sprintf(out, dollar ? "$'" : "'");
+	out += snprintf(out, 6, dollar ? "$'" : "'");
 	for (const char *s = name; *s; s++) {
 		unsigned char c = (unsigned char)*s;
 		if (dollar && (c < 0x20 || c == 0x7f || (ascii_only && c >= 0x80)))
-			out += sprintf(out, "\\%03o", c);
+			out += snprintf(out, 6, "\\%03o", c);
 		else if (c == '\'')
-			out += sprintf(out, dollar ? "\\'" : "'\\''");
+			out += snprintf(out, 6, dollar ? "\\'" : "'\\''");
 		else if (dollar && c == '\\')
-			out += sprintf(out, "\\\\");
+			out += snprintf(out, 6, "\\\\");
 		else
 			*out++ = (char)c;
 	}

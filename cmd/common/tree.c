@@ -14,9 +14,9 @@ void cmd_tree_init(struct cmd_tree *t)
 void cmd_tree_exclude(struct cmd_tree *t, const char *pattern)
 {
 	t->exclude = cmd_realloc(t->exclude, t->n_exclude + 2, sizeof *t->exclude);
-	t->exclude[t->n_exclude++] = pattern;
+	t->exclude[t->n_exclude++] = cmd_strdup(pattern);
 	t->exclude[t->n_exclude] = NULL;
-	t->opts.exclude = t->exclude;
+	t->opts.exclude = (const char *const *)t->exclude;
 }
 
 void cmd_tree_owner(struct cmd_tree *t, const char *what, const char *text)
@@ -52,4 +52,9 @@ bool cmd_tree_option(struct cmd_tree *t, int ch, const char *arg)
 	return true;
 }
 
-void cmd_tree_fini(struct cmd_tree *t) { free(t->exclude); }
+void cmd_tree_fini(struct cmd_tree *t)
+{
+	for (size_t i = 0; i < t->n_exclude; i++)
+		free(t->exclude[i]);
+	free(t->exclude);
+}

@@ -55,13 +55,14 @@ static void exclude_from(struct mkfs *m, const char *source_dir, const char *rea
 {
 	size_t n = strlen(source_dir);
 	const char *below = real_dir + n;
-	char *rel;
+	char *rel, *pattern;
 
 	if (strncmp(source_dir, real_dir, n) || (*below && *below != '/' && strcmp(source_dir, "/")))
 		return;
 	rel = cmd_path_join(below + strspn(below, "/"), base);
-	/* the pattern lives as long as the process, like those from the command line */
-	cmd_tree_exclude(&m->tree, literal_pattern(rel));
+	pattern = literal_pattern(rel);
+	cmd_tree_exclude(&m->tree, pattern);
+	free(pattern);
 	free(rel);
 }
 

@@ -93,3 +93,15 @@ load common
 	[[ "$output" == *zero.img* ]]
 	run_status 1 lcpfs-ls /nonexistent/x.img
 }
+
+@test "damaged contents end with status 6 and are not printed" {
+	mkdir src
+	head -c 300000 /dev/urandom >src/r
+	printf 'findme-%s-findme' "$(head -c 60000 /dev/zero | tr '\0' x)" >>src/r
+	mkfs.lcpfs -q --compress off tank.img src
+	off=$(grep -abo findme tank.img | head -n 1 | cut -d: -f1)
+	printf BAD | dd of=tank.img bs=1 seek="$off" conv=notrunc status=none
+	run_status 6 sh -c 'lcpfs-cat tank.img:/r >out'
+	[ "$(stat -c %s out)" -lt 300000 ]
+	run_status 6 lcpfs-cp tank.img:/r hostcopy || [ "$status" -eq 3 ]
+}
