@@ -26,7 +26,8 @@ struct cp_opts cp;
 static void option(int ch)
 {
 	switch (ch) {
-	case 'a': case 'r': case 'R': cp.recursive = true; break;
+	case 'a': cp.recursive = cp.special = true; break;
+	case 'r': case 'R': cp.recursive = true; break;
 	case 'p': break; /* attributes are always kept */
 	case 'T': cp.no_dir = true; break;
 	case 't': cp.into = optarg; break;
