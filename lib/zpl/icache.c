@@ -214,6 +214,7 @@ int zpl_inode_get(struct dataset *ds, uint64_t ino, struct inode *out, struct lc
 
 int zpl_inode_put(struct dataset *ds, uint64_t ino, const struct inode *i, struct lcpfs_error *err)
 {
+	uint64_t psize;
 	struct zi *e;
 	int rc = zpl_begin(ds, ADMIT_NORMAL, 0, err);
 
@@ -223,7 +224,10 @@ int zpl_inode_put(struct dataset *ds, uint64_t ino, const struct inode *i, struc
 		return rc;
 	if ((e->i.mode & S_IFMT) != (i->mode & S_IFMT))
 		return lcpfs_fail(err, LCPFS_EINVAL, "inode %" PRIu64 ": its type cannot change", ino);
+	/* what is charged for the same content follows from its blocks; they may have come back since the caller looked */
+	psize = e->i.data_id == i->data_id ? e->i.psize : i->psize;
 	e->i = *i;
+	e->i.psize = psize;
 	e->dirty = true;
 	return zpl_end(ds, err);
 }

@@ -28,7 +28,7 @@ int zpl_configure(struct dataset *ds, struct lcpfs_error *err);
 int zpl_inode_get(struct dataset *ds, uint64_t ino, struct inode *out, struct lcpfs_error *err);
 /* Symlink target, malloc'ed and NUL-terminated. */
 int zpl_readlink(struct dataset *ds, uint64_t ino, char **target, struct lcpfs_error *err);
-int zpl_inode_put(struct dataset *ds, uint64_t ino, const struct inode *i, struct lcpfs_error *err); /* TLVs are kept */
+int zpl_inode_put(struct dataset *ds, uint64_t ino, const struct inode *i, struct lcpfs_error *err); /* TLVs are kept, and psize while data_id is */
 
 /* 0, -LCPFS_ENOENT. type (may be NULL): DT_* as in dirent.h. */
 int zpl_lookup(struct dataset *ds, uint64_t dir, const char *name, size_t len, uint64_t *ino, uint8_t *type, struct lcpfs_error *err);

@@ -145,18 +145,23 @@ int content_read(struct dataset *ds, uint64_t data_id, bool sliced, uint64_t siz
                  struct lcpfs_error *err);
 /* The owner lets go: it disappears, or has one sharer less. */
 int content_drop(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err);
-/* Records only: nothing from size on; no record at off. */
-int content_cut(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t size, struct lcpfs_error *err);
-int content_hole(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t off, struct lcpfs_error *err);
-int content_next_data(struct dataset *ds, uint64_t data_id, uint64_t size, uint64_t *off, uint64_t *len, struct lcpfs_error *err);
 int content_settle(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err); /* flushes when some of it is on its way */
 /* 0: sole owner, 1: there are others. */
 int content_shared(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err);
 int content_share(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err); /* one more sharer */
-/* 1: a record of R bytes at `off` would cut an extent that is there. */
-int content_off_grid(struct dataset *ds, uint64_t data_id, uint64_t off, uint32_t rec_bytes, struct lcpfs_error *err);
 /* A number for new content of the inode, (4). */
 int content_number(struct dataset *ds, struct zi *zi, uint64_t *out, struct lcpfs_error *err);
+
+/* extent.c */
+int extents_read(struct dataset *ds, uint64_t data_id, uint64_t off, uint8_t *buf, size_t len, struct lcpfs_error *err);
+/* All that begin at or after `from`. ino: whose psize follows; 0: nobody's. */
+int extents_drop(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t from, struct lcpfs_error *err);
+/* Records only: nothing from size on; no record at off. */
+int content_cut(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t size, struct lcpfs_error *err);
+int content_hole(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t off, struct lcpfs_error *err);
+int content_next_data(struct dataset *ds, uint64_t data_id, uint64_t size, uint64_t *off, uint64_t *len, struct lcpfs_error *err);
+/* 1: a record of R bytes at `off` would cut an extent that is there. */
+int content_off_grid(struct dataset *ds, uint64_t data_id, uint64_t off, uint32_t rec_bytes, struct lcpfs_error *err);
 
 /* open.c */
 bool open_is(const struct zpl *z, uint64_t ino);
@@ -176,12 +181,14 @@ uint32_t rec_bytes_of(const struct dataset *ds, const struct inode *i);
 /* names.c */
 int zpl_dir_get(struct dataset *ds, uint64_t dir, struct zi **zi, struct lcpfs_error *err); /* LCPFS_ENOTDIR */
 int zpl_touch_dir(struct dataset *ds, uint64_t dir, const struct itime *now, int nlink, struct lcpfs_error *err);
+/* 1: no such name. */
+int zpl_entry_get(struct dataset *ds, uint64_t dir, const char *name, size_t len, uint64_t *ino, uint8_t *type, struct lcpfs_error *err);
 int zpl_entry_put(struct dataset *ds, uint64_t dir, const char *name, size_t len, uint64_t ino, uint32_t mode, unsigned flags,
                   struct lcpfs_error *err);
 int zpl_entry_del(struct dataset *ds, uint64_t dir, const char *name, size_t len, struct lcpfs_error *err);
 /* The name goes, and with the last one the file; checks and the directory's times are the caller's. */
 int zpl_drop_name(struct dataset *ds, uint64_t dir, const char *name, size_t len, uint64_t ino, const struct itime *now, struct lcpfs_error *err);
-/* LINK items. first: 1 when there is none; name has room for 255. settle: after a name came or went. */
+/* links.c: LINK items. first: 1 when there is none; name has room for 255. settle: after a name came or went. */
 int zpl_link_put(struct dataset *ds, uint64_t ino, uint64_t dir, const char *name, size_t len, struct lcpfs_error *err);
 int zpl_link_del(struct dataset *ds, uint64_t ino, uint64_t dir, const char *name, size_t len, struct lcpfs_error *err);
 int zpl_first_link(struct dataset *ds, uint64_t ino, uint64_t *parent, uint8_t *name, size_t *len, struct lcpfs_error *err);

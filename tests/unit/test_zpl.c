@@ -440,6 +440,107 @@ TEST(walking)
 	fix_close(&f);
 }
 
+/* Changes after a snapshot leave it as it was. */
+TEST(snapshots)
+{
+	const char *snap = "@s";
+	struct fixture f;
+	struct lcpfs_dataset *head;
+	uint8_t *big = malloc(50000), *back;
+	size_t len;
+
+	if (!fix_open(&f, &tiny))
+		return;
+	for (size_t i = 0; i < 50000; i++)
+		big[i] = (uint8_t)(i >> 4);
+	did(put(&f, "big", big, 50000, 0));
+	did(put(&f, "small", big, 50, 0));
+	did(put(&f, "gone", big, 50, 0));
+	did(lcpfs_snap_create(f.p, &snap, 1, false, &err));
+	did(put(&f, "big", "xyz", 3, 9000));
+	did(put(&f, "small", "xyz", 3, 10));
+	did(lcpfs_remove(f.ds, "gone", false, &err));
+	did(lcpfs_truncate(f.ds, "big", 20000, &err));
+	check_tree(&f);
+	for (int round = 0; round < 2; round++) {
+		back = get(&f, "small", 100, &len);
+		is_mem(back + 10, "xyz", 3);
+		free(back);
+		head = f.ds;
+		if (!did(lcpfs_dataset_open(&f.ds, f.p, snap, &err)))
+			return;
+		back = get(&f, "big", 5000, &len);
+		if (is_int(len, 50000))
+			is_mem(back, big, len);
+		free(back);
+		back = get(&f, "gone", 5000, &len);
+		is_int(len, 50);
+		free(back);
+		is_int(lcpfs_mkdir(f.ds, "no", 0755, false, &err), -LCPFS_EROFS);
+		is_int(put(&f, "big", "1", 1, 0), -LCPFS_EROFS);
+		is_int(lcpfs_chmod(f.ds, "big", 0, 0, &err), -LCPFS_EROFS);
+		lcpfs_dataset_close(f.ds);
+		f.ds = head;
+		if (!round && !fix_reopen(&f))
+			return;
+	}
+	free(big);
+	fix_close(&f);
+}
+
+/* Nothing fits any more, but removing always works, and what was full is empty after. */
+TEST(full)
+{
+	struct fixture f = { .dev = "full" };
+	struct lcpfs_blockdev *dev;
+	uint64_t rnd = 5;
+	static const size_t sizes[] = { 100000, 3000 };
+	uint8_t *buf = malloc(200000);
+	char path[32];
+	unsigned n;
+	int rc = 0;
+
+	for (size_t i = 0; i < 200000; i++)
+		buf[i] = (uint8_t)tap_rand(&rnd);
+	did(lcpfs_ramdisk_create(&dev, "full", 20u << 20, 0, &err));
+	if (!did(lcpfs_pool_create_dev(&f.p, dev, &tiny, &err)) || !did(lcpfs_dataset_open(&f.ds, f.p, "", &err)))
+		return;
+	did(lcpfs_pool_commit(f.p, &err));
+	for (int round = 0; round < 2; round++) {
+		for (n = 0; n < 100000; n++) {
+			snprintf(path, sizeof path, "f%u", n);
+			rc = put(&f, path, buf + n * 7 % 90000, sizes[round], 0);
+			if (!rc && n % 200 == 199)
+				rc = lcpfs_pool_commit(f.p, &err);
+			if (rc)
+				break;
+		}
+		ok_msg(rc == -LCPFS_ENOSPC, "round %d: %u files, then rc %d %s", round, n, rc, err.msg);
+		did(lcpfs_pool_commit(f.p, &err));
+		check_tree(&f);
+		for (unsigned i = 0; i <= n; i++) {
+			snprintf(path, sizeof path, "f%u", i);
+			rc = lcpfs_remove(f.ds, path, false, &err);
+			/* much at once needs room for the tree's new nodes: in shares it always goes */
+			if (rc == -LCPFS_ENOSPC && did(lcpfs_pool_commit(f.p, &err)) && did(lcpfs_chmod(f.ds, "", 0, 0700, &err)) &&
+			    did(lcpfs_pool_commit(f.p, &err)))
+				rc = lcpfs_remove(f.ds, path, false, &err);
+			if (rc && (rc != -LCPFS_ENOENT || i < n))
+				did(rc);
+		}
+		did(lcpfs_pool_commit(f.p, &err));
+		check_tree(&f);
+		is_int(f.ds->ds->rec.ref_blocks, 0);
+		/* what a commit frees may be used again after the next */
+		for (int i = 0; i < 2; i++) {
+			did(lcpfs_chmod(f.ds, "", 0, 0700, &err));
+			did(lcpfs_pool_commit(f.p, &err));
+		}
+	}
+	free(buf);
+	fix_close(&f);
+}
+
 /* ---- the model ---- */
 
 #define NODES 48
@@ -971,4 +1072,5 @@ TEST(random_defaults)
 		run_model(seed, 600, &o, 10);
 }
 
-TAP_MAIN(T(small_and_large), T(appending), T(names), T(attributes), T(sharing), T(walking), T(random_tiny_blocks), T(random_defaults))
+TAP_MAIN(T(small_and_large), T(appending), T(names), T(attributes), T(sharing), T(walking), T(snapshots), T(full),
+         T(random_tiny_blocks), T(random_defaults))
