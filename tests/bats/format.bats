@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# lcpfs-format(5) against the commands: tools/read-image.py was written from the page and shares no code with the library.
+# lcpfs-format(5) against the commands: tools/read-image.py follows the page and shares no code with the library.
 load common.bash
 
 reader() { "$TESTS_DIR/tools/read-image.py" "$@"; }
