@@ -24,13 +24,13 @@ static size_t pool_length(const char *text)
 	size_t len = strlen(text);
 
 	if (!strncmp(text, "ram:", 4))
-		return 4 + strcspn(text + 4, ":");
+		return 4 + strcspn(text + 4, ":@");
 	if (is_pool_file(text, len))
 		return len;
 	for (size_t i = len; i-- > 1;)
-		if (text[i] == ':' && is_pool_file(text, i))
+		if ((text[i] == ':' || text[i] == '@') && is_pool_file(text, i))
 			return i;
-	return strcspn(text, ":");
+	return strcspn(text, ":@");
 }
 
 void cmd_target(struct cmd_target *t, const char *text)
@@ -43,8 +43,8 @@ void cmd_target(struct cmd_target *t, const char *text)
 	memset(t, 0, sizeof *t);
 	t->text = text;
 	t->pool = cmd_printf("%.*s", (int)n, text);
-	t->is_pool = *rest == ':';
-	rest += t->is_pool;
+	t->is_pool = *rest == ':' || *rest == '@'; /* POOL@SNAP is short for POOL:@SNAP */
+	rest += *rest == ':';
 	if (*rest == '/') {
 		t->dataset = cmd_strdup("");
 		t->path = cmd_strdup(rest);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Datasets, snapshots, clones, properties. A dataset is named "home/ann", a snapshot "home/ann@mon"; "" is the root dataset
- * and "@mon" a snapshot of it. Levels are 1-255 bytes of A-Za-z0-9._-+, never "." or "..".
+ * and "@mon" a snapshot of it. Levels are 1-255 bytes of A-Za-z0-9._-+ (a
+ * snapshot's name 254), never "." or "..".
  */
 #ifndef LCPFS_DATASET_H
 #define LCPFS_DATASET_H

@@ -181,7 +181,9 @@ static int apply(const struct event *e, size_t sectors, struct lcpfs_blockdev *t
 			return 0;
 		return blockdev_discard(to, e->off, MIN(e->len, blockdev_size(to) - e->off), err);
 	case EV_WRITE:
-		if (len && e->off + len > blockdev_size(to))
+		if (!len)
+			return 0;
+		if (e->off + len > blockdev_size(to))
 			rc = blockdev_resize(to, e->off + len, err);
 		return rc ? rc : blockdev_write(to, e->off, e->data, len, err);
 	}

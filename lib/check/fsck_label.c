@@ -148,10 +148,13 @@ static int check_sides(struct check *ck, struct lcpfs_blockdev *d, const struct 
 	rc = read_ring(d, l, UNIT, &fr, err);
 	if (!rc && usable)
 		rc = read_ring(d, l, at, &br, err);
+	/* a back label whose writing a power cut broke off, at the close of an image that grew: the front one counts */
+	if (open_end && fr.n && !br.n)
+		usable = false;
 	if (!rc) {
 		check_rings(ck, &fr, &br, usable);
 		check_configs(ck, d, l, &fr, UNIT + ring, false);
-		if (usable)
+		if (usable && !open_end)
 			check_configs(ck, d, l, &br, at + ring, true);
 	}
 	free(fr.u);

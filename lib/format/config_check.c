@@ -13,7 +13,7 @@
 
 #define TXG_MAX ((UINT64_C(1) << 48) - 1)
 #define UNITS_MAX (UINT64_C(1) << 46)     /* 2^62 bytes */
-#define COL_UNITS_MAX (UINT32_C(1) << 25) /* 2 TiB: sectors of a chunk have 32 bits */
+#define COL_UNITS_MAX ((UINT32_C(1) << 25) - 1) /* below 2 TiB: the number of a chunk's sectors has 32 bits */
 
 struct column { uint64_t start, units; uint16_t dev; };
 

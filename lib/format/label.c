@@ -118,7 +118,7 @@ static int check_places(const struct label *l, struct lcpfs_error *err)
 {
 	uint64_t ring = label_slot_bytes(l->sector_shift) * l->ring_slots;
 	uint64_t front = label_front_bytes(l->sector_shift, l->ring_slots, l->cfg_len);
-	uint64_t lo = l->region_off, hi = lo + l->dev_size;
+	uint64_t lo = l->region_off, hi = l->dev_size ? lo + l->dev_size : DEV_SIZE_MAX;
 
 	if (l->data_off % UNIT || !range_in(l->data_off, 0, lo + front, hi))
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "label: data begins at %" PRIu64, l->data_off);

@@ -24,7 +24,8 @@ struct label {
 	uint8_t sector_shift, label_count;
 	uint32_t ring_slots;
 	uint64_t ring_off, cfg_off, cfg_len;  /* absolute offsets of THIS label's ring and config slots; cfg_len = C */
-	uint64_t data_off, dev_size;
+	uint64_t data_off;
+	uint64_t dev_size;     /* where the device ends; 0, in the front label of an image that grows: wherever the file does */
 	uint64_t region_off, region_len;
 	uint64_t created_ns;
 };

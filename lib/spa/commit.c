@@ -98,9 +98,9 @@ static int write_trees(struct spa *s, struct lcpfs_error *err)
 static void fill_uber(struct spa *s, struct uberblock *ub)
 {
 	const struct config *c = vdev_config(s->vdev);
-	uint64_t total, used;
+	uint64_t total, used, busy;
 
-	space_totals(s->space, &total, &used);
+	space_totals(s->space, &total, &used, &busy);
 	*ub = (struct uberblock){ .major = FORMAT_MAJOR, .minor = FORMAT_MINOR, .txg = vdev_next_txg(s->vdev, s->txg),
 		.pool_root = *btree_root(s->pool_tree), .space_root = *btree_root(s->space_tree), .total_sectors = total,
 		.free_sectors = total - used, .next_guid = s->next_guid, .rewind_floor_txg = s->priv->rewind_floor,
@@ -178,24 +178,47 @@ static uint64_t slop(uint64_t total)
 	return MIN(want, total / 4);
 }
 
+/* avail: what could be allocated at once. */
 static void room(struct spa *s, uint64_t *total, uint64_t *used, uint64_t *avail)
 {
-	uint64_t sectors, used_sectors, more = vdev_growable(s->vdev);
+	uint64_t sectors, used_sectors, busy, more = vdev_growable(s->vdev);
 
-	space_totals(s->space, &sectors, &used_sectors);
+	space_totals(s->space, &sectors, &used_sectors, &busy);
 	*used = used_sectors * SECTOR;
 	*total = sectors * SECTOR;
 	*total = add_overflow(*total, more, total) ? UINT64_MAX : *total;
-	*avail = *total - MIN(*used, *total);
+	*avail = *total - MIN(busy * SECTOR, *total);
+}
+
+/*
+ * Space that the last commit freed can be used after one more. Where it is wanted and nothing else waits to be written, that commit
+ * is made here, of what is there already: else a full pool could not use what was removed from it by the command before.
+ */
+static int settle_freed(struct spa *s, uint64_t total, uint64_t avail, struct lcpfs_error *err)
+{
+	uint64_t freed = (space_unsettled(s->space) + s->priv->freed_before) * SECTOR;
+
+	if (avail > total / 4 || freed < total / 32 || btree_is_dirty(s->pool_tree))
+		return 0;
+	for (struct spa_client *c = s->clients; c; c = c->next)
+		if (c->pending && c->pending(c))
+			return 0;
+	s->priv->freed_before = 0;
+	return spa_commit(s, err);
 }
 
 int spa_admit(struct spa *s, enum spa_admit kind, uint64_t extra_bytes, struct lcpfs_error *err)
 {
 	uint64_t total, used, avail, need;
+	int rc;
 
 	room(s, &total, &used, &avail);
 	if (total == UINT64_MAX)
 		return 0;
+	rc = settle_freed(s, total, avail, err);
+	if (rc)
+		return rc;
+	room(s, &total, &used, &avail);
 	need = extra_bytes + 2 * pending_bytes(s) + (kind == ADMIT_NORMAL ? slop(total) : kind == ADMIT_FREEING ? slop(total) / 2 :
 	    slop(total) / 4);
 	if (avail >= need)

@@ -334,9 +334,7 @@ static int publish_rewind(struct spa *s, const struct uberblock *chosen, struct 
 	le_store(seed + 16, 8, s->priv->high_txg);
 	blake3(seed, sizeof seed, hash);
 	memcpy(ub.epoch_id, hash, 16);
-	ub.txg = s->priv->high_txg + 1;
-	if ((ub.txg - chosen->txg) % vdev_label(s->vdev)->ring_slots == 0)
-		ub.txg++;
+	ub.txg = vdev_next_txg(s->vdev, s->priv->high_txg + 1);
 	ub.rewind_floor_txg = ub.txg;
 	rc = new_epoch(s, ub.epoch_id, ub.txg, err);
 	if (!rc)
@@ -370,9 +368,12 @@ static int open_space(struct spa *s, const struct uberblock *ub, struct lcpfs_er
 		rc = open_zio(s, err);
 	if (!rc)
 		rc = spa_space_overlay(s, &ub->space_root, prev ? &prev->space_root : NULL, err);
-	if (!rc)
-		space_set_used(s->space, ub->total_sectors - MIN(ub->free_sectors, ub->total_sectors));
-	return rc;
+	if (rc)
+		return rc;
+	space_set_used(s->space, ub->total_sectors - MIN(ub->free_sectors, ub->total_sectors));
+	if (prev && ub->free_sectors > prev->free_sectors)
+		s->priv->freed_before = ub->free_sectors - prev->free_sectors;
+	return 0;
 }
 
 static int open_pool(struct spa *s, struct lcpfs_error *err)
@@ -384,8 +385,9 @@ static int open_pool(struct spa *s, struct lcpfs_error *err)
 	if (rc)
 		return rc;
 	copy = *ub;
-	if (s->writable && vdev_config(s->vdev)->ro_compat.n)
-		return lcpfs_fail(err, LCPFS_EUNSUP, "feature '%s' can only be opened read-only", vdev_config(s->vdev)->ro_compat.names[0]);
+	if (s->writable && config_unknown_ro_compat(vdev_config(s->vdev)))
+		return lcpfs_fail(err, LCPFS_EUNSUP, "its feature '%s' is not known here: it can only be opened read-only",
+		    config_unknown_ro_compat(vdev_config(s->vdev)));
 	s->published = copy.txg;
 	s->next_guid = copy.next_guid;
 	memcpy(s->priv->epoch_id, copy.epoch_id, 16);
@@ -432,8 +434,14 @@ int spa_close(struct spa *s, struct lcpfs_error *err)
 
 	if (!s)
 		return 0;
-	if (s->priv->committed && s->image && !s->dead)
-		rc = vdev_finish_image(s->vdev, err);
+	if (s->priv->committed && s->image && !s->dead) {
+		/* a config that was changed since the last commit goes with the other changes */
+		struct uberblock last = *vdev_current(s->vdev);
+
+		rc = vdev_select(s->vdev, &last, err);
+		if (!rc)
+			rc = vdev_finish_image(s->vdev, err);
+	}
 	spa_destroy(s);
 	return rc;
 }

@@ -14,8 +14,7 @@ struct spa_private {
 	uint64_t high_txg;                  /* highest seen on any label at open */
 	bool committed;                     /* something was published through this handle */
 	bool rewound;                       /* the newest uberblock was not taken */
-	bool reproducible;
-	uint64_t page_reads;
+	uint64_t freed_before;              /* sectors that the newest commit freed more than it took, as far as not loaded */
 };
 
 /* space's hook and the trees behind it. */

@@ -30,7 +30,6 @@ static int load_page(void *arg, uint32_t chunk, uint32_t page, uint8_t used[SPAC
 	struct spa *s = arg;
 	int rc = page_of(s->priv->space_read, chunk, page, used, err);
 
-	s->priv->page_reads++;
 	return rc ? rc : page_of(s->priv->space_prev, chunk, page, busy_extra, err);
 }
 
@@ -110,6 +109,9 @@ int spa_space_open(struct spa *s, const struct blkptr *newest, const struct blkp
 	struct spa_private *p = s->priv;
 	int rc;
 
+	btree_close(p->space_read);
+	btree_close(p->space_prev);
+	p->space_read = p->space_prev = NULL;
 	p->spa = s;
 	p->read_store = (struct btree_store){ &read_ops, NULL };
 	s->space = space_create(load_page, peek_page, s);

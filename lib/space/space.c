@@ -10,11 +10,13 @@
 
 struct page {
 	uint8_t used[SPACE_PAGE_BYTES], busy[SPACE_PAGE_BYTES];
+	uint32_t too_long;       /* no run of this many units begins and ends here */
 	bool dirty;
 };
 
 struct chunk {
 	uint32_t id, sectors, n_pages, units;
+	uint32_t low;            /* every unit below is busy */
 	unsigned shift;          /* unit = 2^shift sectors */
 	bool allocatable;
 	struct page **page;
@@ -29,10 +31,10 @@ struct space {
 	space_peek_fn *peek;
 	void *arg;
 	struct chunk *chunk;
-	uint32_t n_chunks, cur_chunk, cur_unit; /* next-fit cursor */
+	uint32_t n_chunks;
 	struct range_list freed[2]; /* [0]: since the last commit, [1]: by the last commit */
 	struct range_list overlay;  /* nodes of kept space trees on pages not loaded yet */
-	uint64_t used_sectors;
+	uint64_t used_sectors, busy_sectors;
 };
 
 static bool range_add(struct range_list *l, uint64_t addr, uint32_t sectors)
@@ -109,8 +111,6 @@ static struct chunk *add_chunk(struct space *s, uint32_t id)
 	}
 	c[at] = (struct chunk){ .id = id };
 	s->n_chunks++;
-	if (at <= s->cur_chunk && s->n_chunks > 1 && at != s->n_chunks - 1)
-		s->cur_chunk++;
 	return &c[at];
 }
 
@@ -205,6 +205,7 @@ static bool add_freed_runs(struct space *s, const struct chunk *c, uint32_t p, c
 		} else if (run) {
 			if (!range_add(&s->freed[1], ptr_addr(c->id, start << c->shift), run << c->shift))
 				return false;
+			s->busy_sectors += (uint64_t)run << c->shift;
 			run = 0;
 		}
 	}
@@ -247,6 +248,7 @@ static int load_page(struct space *s, struct chunk *c, uint32_t p, struct page *
 		if (clip(p, from, to, &a, &b))
 			fill_bits(pg->busy, a, b, true);
 	}
+	pg->too_long = SPACE_PAGE_UNITS + 1;
 	c->page[p] = *out = pg;
 	return 0;
 }
@@ -273,6 +275,7 @@ static bool mark_page(struct page *pg, uint32_t a, uint32_t b, enum mark m)
 		return true;
 	case CLEAR_BUSY:
 		fill_bits(pg->busy, a, b, false);
+		pg->too_long = SPACE_PAGE_UNITS + 1;
 		return true;
 	default:
 		for (; a < b; a++)
@@ -284,6 +287,8 @@ static bool mark_page(struct page *pg, uint32_t a, uint32_t b, enum mark m)
 
 static int mark(struct space *s, struct chunk *c, uint32_t from, uint32_t to, enum mark m, bool *all, struct lcpfs_error *err)
 {
+	if (m == CLEAR_BUSY)
+		c->low = MIN(c->low, from);
 	for (uint32_t p = from / SPACE_PAGE_UNITS; (uint64_t)p * SPACE_PAGE_UNITS < to; p++) {
 		struct page *pg;
 		uint32_t a, b;
@@ -297,31 +302,54 @@ static int mark(struct space *s, struct chunk *c, uint32_t from, uint32_t to, en
 	return 0;
 }
 
-/* A page not in memory that has nothing free need not be loaded to be passed over: big full pools cost no memory. */
-static int page_is_full(struct space *s, const struct chunk *c, uint32_t p, bool *full, struct lcpfs_error *err)
+/*
+ * A page not in memory that has nothing free need not be loaded to be passed over: big full pools cost no memory. One where a
+ * run as long was looked for in vain is passed over too, until something in it comes free.
+ */
+static int page_to_skip(struct space *s, const struct chunk *c, uint32_t p, uint32_t want, bool *skip, struct lcpfs_error *err)
 {
 	uint32_t n_free = SPACE_PAGE_UNITS;
 	int rc = c->page[p] || !s->peek ? 0 : s->peek(s->arg, c->id, p, &n_free, err);
 
-	*full = n_free == 0;
+	*skip = n_free == 0 || (c->page[p] && want >= c->page[p]->too_long);
 	return rc;
 }
 
-/* First run of `want` units with busy clear in [from, c->units); 1: none. */
-static int find_run(struct space *s, struct chunk *c, uint32_t from, uint32_t want, uint32_t *found, struct lcpfs_error *err)
+/*
+ * Look for `want` free units in page p from bit `bit` on; *run are free just before it and are added to. True: the run ends
+ * before unit *end of the page.
+ */
+static bool scan_page(const struct page *pg, uint32_t bit, uint32_t limit, uint32_t want, uint32_t *run, uint32_t *end)
 {
-	uint32_t run = 0;
-	uint64_t i = from;
+	while (bit < limit) {
+		if (!(bit & 7) && pg->busy[bit >> 3] == 0xff) {
+			*run = 0;
+			bit += 8;
+			continue;
+		}
+		*run = test_bit(pg->busy, bit) ? 0 : *run + 1;
+		bit++;
+		if (*run == want) {
+			*end = bit;
+			return true;
+		}
+	}
+	return false;
+}
 
-	while (i < c->units) {
-		uint32_t p = (uint32_t)(i / SPACE_PAGE_UNITS), bit = i % SPACE_PAGE_UNITS;
-		uint32_t end = (uint32_t)MIN(SPACE_PAGE_UNITS, c->units - (i - bit));
+/* First run of `want` units with busy clear in [c->low, c->units); 1: none. */
+static int find_run(struct space *s, struct chunk *c, uint32_t want, uint32_t *found, struct lcpfs_error *err)
+{
+	uint32_t run = 0, bit = c->low % SPACE_PAGE_UNITS, end;
+
+	for (uint32_t p = c->low / SPACE_PAGE_UNITS; (uint64_t)p * SPACE_PAGE_UNITS < c->units; p++, bit = 0) {
+		uint64_t base = (uint64_t)p * SPACE_PAGE_UNITS;
+		uint32_t before = run;
 		struct page *pg;
-		bool full;
-		int rc = page_is_full(s, c, p, &full, err);
+		bool skip;
+		int rc = page_to_skip(s, c, p, want, &skip, err);
 
-		if (!rc && full) {
-			i += SPACE_PAGE_UNITS - bit;
+		if (!rc && skip) {
 			run = 0;
 			continue;
 		}
@@ -329,39 +357,32 @@ static int find_run(struct space *s, struct chunk *c, uint32_t from, uint32_t wa
 			rc = load_page(s, c, p, &pg, err);
 		if (rc)
 			return rc;
-		while (bit < end) {
-			if (!(bit & 7) && pg->busy[bit >> 3] == 0xff) {
-				run = 0;
-				bit += 8;
-				i += 8;
-				continue;
-			}
-			run = test_bit(pg->busy, bit) ? 0 : run + 1;
-			bit++;
-			i++;
-			if (run == want) {
-				*found = (uint32_t)(i - want);
-				return 0;
-			}
+		if (scan_page(pg, bit, (uint32_t)MIN(SPACE_PAGE_UNITS, c->units - base), want, &run, &end)) {
+			*found = (uint32_t)(base + end - want);
+			return 0;
 		}
+		if (!before && !bit)
+			pg->too_long = MIN(pg->too_long, want);
 	}
 	return 1;
 }
 
-/* Next fit: from the cursor to the end of the last chunk, then from the beginning. */
+/*
+ * First fit, from the lowest address: what is young and short-lived gathers at the front, the end stays free in one piece, and an image
+ * can be cut.
+ */
 static int find_room(struct space *s, uint32_t sectors, struct chunk **in, uint32_t *at, struct lcpfs_error *err)
 {
-	for (uint32_t pass = 0; pass <= s->n_chunks && s->n_chunks; pass++) {
-		uint32_t i = (s->cur_chunk + pass) % s->n_chunks;
+	for (uint32_t i = 0; i < s->n_chunks; i++) {
 		struct chunk *c = &s->chunk[i];
 		uint32_t want = (uint32_t)div_up(sectors, 1u << c->shift);
-		int rc = c->allocatable ? find_run(s, c, pass ? 0 : s->cur_unit, want, at, err) : 1;
+		int rc = c->allocatable ? find_run(s, c, want, at, err) : 1;
 
 		if (rc < 0)
 			return rc;
 		if (rc == 0) {
-			s->cur_chunk = i;
-			s->cur_unit = *at + want;
+			if (*at == c->low)
+				c->low = *at + want;
 			*in = c;
 			return 0;
 		}
@@ -382,6 +403,8 @@ int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr,
 		*addr = ptr_addr(c->id, at << c->shift);
 		units_of(c, *addr, sectors, &from, &to);
 		rc = mark(s, c, from, to, counted ? MARK_USED : MARK_BUSY, &all, err);
+		if (!rc)
+			s->busy_sectors += (uint64_t)(to - from) << c->shift;
 		if (!rc && counted)
 			s->used_sectors += (uint64_t)(to - from) << c->shift;
 	}
@@ -406,8 +429,10 @@ static int free_range(struct space *s, uint64_t addr, uint32_t sectors, bool cou
 		rc = mark(s, c, from, to, CLEAR_USED, &all, err);
 		s->used_sectors -= (uint64_t)(to - from) << c->shift;
 	}
-	if (!rc && fresh)
+	if (!rc && fresh) {
 		rc = mark(s, c, from, to, CLEAR_BUSY, &all, err);
+		s->busy_sectors -= (uint64_t)(to - from) << c->shift;
+	}
 	if (!rc && !fresh && !range_add(&s->freed[0], addr, sectors))
 		rc = lcpfs_nomem(err);
 	return rc;
@@ -433,6 +458,7 @@ static int overlay(struct space *s, uint64_t addr, uint32_t sectors, struct lcpf
 	if (!range_add(&s->overlay, addr, sectors))
 		return lcpfs_nomem(err);
 	units_of(c, addr, sectors, &from, &to);
+	s->busy_sectors += (uint64_t)(to - from) << c->shift;
 	for (uint32_t p = from / SPACE_PAGE_UNITS; (uint64_t)p * SPACE_PAGE_UNITS < to; p++)
 		if (c->page[p] && clip(p, from, to, &a, &b))
 			fill_bits(c->page[p]->busy, a, b, true);
@@ -505,6 +531,7 @@ void space_settle(struct space *s, void (*fn)(void *arg, uint64_t addr, uint32_t
 		overlay_drop(s, done.r[i].addr);
 		units_of(c, done.r[i].addr, done.r[i].sectors, &from, &to);
 		mark(s, c, from, MIN(to, c->units), CLEAR_BUSY, &all, NULL);
+		s->busy_sectors -= (uint64_t)(to - from) << c->shift;
 		if (fn)
 			fn(arg, done.r[i].addr, done.r[i].sectors);
 	}
@@ -514,18 +541,32 @@ void space_settle(struct space *s, void (*fn)(void *arg, uint64_t addr, uint32_t
 	pthread_mutex_unlock(&s->lock);
 }
 
-void space_totals(struct space *s, uint64_t *total_sectors, uint64_t *used_sectors)
+void space_totals(struct space *s, uint64_t *total_sectors, uint64_t *used_sectors, uint64_t *busy_sectors)
 {
 	pthread_mutex_lock(&s->lock);
 	*total_sectors = 0;
 	for (uint32_t i = 0; i < s->n_chunks; i++)
 		*total_sectors += s->chunk[i].sectors;
 	*used_sectors = s->used_sectors;
+	*busy_sectors = MAX(s->busy_sectors, s->used_sectors);
 	pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t space_unsettled(struct space *s)
+{
+	uint64_t n = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (unsigned k = 0; k < 2; k++)
+		for (size_t i = 0; i < s->freed[k].n; i++)
+			n += s->freed[k].r[i].sectors;
+	pthread_mutex_unlock(&s->lock);
+	return n;
 }
 
 void space_set_used(struct space *s, uint64_t used_sectors)
 {
+	s->busy_sectors += used_sectors - s->used_sectors;
 	s->used_sectors = used_sectors;
 }
 

@@ -35,7 +35,7 @@ void space_destroy(struct space *s);
 int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned ashift, bool allocatable, struct lcpfs_error *err);
 
 /*
- * Find room for `sectors` and mark it used (counted) or only busy (a node of the space tree). Next fit from the cursor, ascending over chunks.
+ * Find room for `sectors` and mark it used (counted) or only busy (a node of the space tree). First fit, ascending over chunks.
  * LCPFS_ENOSPC when there is no run: the caller grows the pool and tries again.
  */
 int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err);
@@ -56,8 +56,10 @@ int space_dirty_pages(struct space *s, space_page_fn *fn, void *arg, struct lcpf
 /* The commit is published: what the commit before it freed joins the free units. fn (may be NULL) sees each settled range. */
 void space_settle(struct space *s, void (*fn)(void *arg, uint64_t addr, uint32_t sectors), void *arg);
 
-/* Sectors that are used / that the chunks have. */
-void space_totals(struct space *s, uint64_t *total_sectors, uint64_t *used_sectors);
+/* Sectors that the chunks have, that are used, and that cannot be allocated now (as far as pages were loaded). */
+void space_totals(struct space *s, uint64_t *total_sectors, uint64_t *used_sectors, uint64_t *busy_sectors);
+/* Sectors that were freed and cannot be allocated before a later commit. */
+uint64_t space_unsettled(struct space *s);
 void space_set_used(struct space *s, uint64_t used_sectors); /* at open, from the uberblock */
 /* First sector of `chunk` beyond everything used or busy (for trimming the last column); loads its pages. */
 int space_high_water(struct space *s, uint32_t chunk, uint32_t *sector, struct lcpfs_error *err);

@@ -169,14 +169,18 @@ static void drop_settled(struct vdev *v)
 }
 
 /*
- * Make the file as long as its columns. The first growth after an image was opened takes the place of its back label: the
- * length then says so (label_back_counts), and says it before any data can lie there.
+ * Make the file as long as its columns, and a unit longer: while an image is open for writing its last bytes are never a block's,
+ * so what is found there is a back label or nothing. The first growth takes the place of the back label; the length says so before any
+ * data can lie there.
  */
-static int extend_over_back(struct vdev *v, uint64_t size, struct lcpfs_error *err)
+static int extend_columns(struct vdev *v, uint64_t end, struct lcpfs_error *err)
 {
-	bool first = vdev_resizable(v) && open_ended(v) && label_back_fits(v) && blockdev_size(v->dev) == v->label.dev_size;
-	int rc = vdev_extend_file(v, first ? MAX(size, v->label.dev_size + UNIT) : size, err);
+	bool first = label_back_fits(v) && blockdev_size(v->dev) == v->label.dev_size;
+	int rc;
 
+	if (!vdev_resizable(v) || !open_ended(v))
+		return vdev_extend_file(v, end, err);
+	rc = vdev_extend_file(v, MAX(end, first ? v->label.dev_size : 0) + UNIT, err);
 	return rc || !first ? rc : vdev_flush(v, err);
 }
 
@@ -196,7 +200,7 @@ static int extend_last(struct vdev *v, const struct run *r, size_t n, uint64_t n
 			take = MIN(r[i].units, target - k->col_units);
 	if (take < need)
 		return 1;
-	rc = extend_over_back(v, (end + take) * UNIT, err);
+	rc = extend_columns(v, (end + take) * UNIT, err);
 	if (!rc)
 		k->col_units += (uint32_t)take;
 	return rc;
@@ -254,7 +258,7 @@ static int add_chunk(struct vdev *v, const struct run *r, size_t n, uint64_t nee
 	/* a rest that is not worth a chunk of its own goes with this one */
 	if (at->units - take.units < want / 2 && at->units <= COL_UNITS_MAX)
 		take.units = at->units;
-	rc = extend_over_back(v, (take.start + take.units) * UNIT, err);
+	rc = extend_columns(v, (take.start + take.units) * UNIT, err);
 	return rc ? rc : append_chunk(v, take, txg, err);
 }
 

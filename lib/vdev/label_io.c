@@ -30,14 +30,12 @@ bool label_back_fits(const struct vdev *v)
 }
 
 /*
- * An image that grew since it was last closed may have data, of anybody's making, where its back label was. Then nothing is
- * believed from there, as long as there is a front label.
+ * An image that grew since it was last closed may have data, of anybody's making, where its back label was, but never at the end of the
+ * file (grow.c): what lies before a header there is a back label.
  */
 bool label_back_counts(const struct vdev *v)
 {
-	bool grown = (v->dev->flags & LCPFS_DEV_IMAGE) && v->label.dev_size != blockdev_size(v->dev);
-
-	return label_back_fits(v) && (!grown || v->front_bad);
+	return label_back_fits(v) && (v->front_bad || !(v->dev->flags & LCPFS_DEV_IMAGE) || !v->back_bad);
 }
 
 struct label label_side(const struct label *front, bool back)
@@ -66,6 +64,8 @@ static int read_header(struct lcpfs_blockdev *d, uint64_t off, bool back, struct
 		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "label: header lies at another place than it says");
 	if (rc)
 		return lcpfs_within(err, rc, "at %" PRIu64, off);
+	if (!l.dev_size)
+		l.dev_size = round_down(blockdev_size(d), UNIT);
 	*out = label_side(&l, false);
 	return 0;
 }
@@ -95,7 +95,7 @@ static void check_back(struct vdev *v)
 	struct lcpfs_error err = { 0 };
 	int rc;
 
-	if (!label_back_counts(v))
+	if (!label_back_fits(v))
 		return;
 	rc = read_header(v->dev, header_off(&v->label, true), true, &back, &err);
 	if (!rc && (memcmp(back.pool_uuid, v->label.pool_uuid, 16) || memcmp(back.dev_uuid, v->label.dev_uuid, 16)))
@@ -133,12 +133,16 @@ int label_find(struct vdev *v, struct lcpfs_error *err)
 int label_write_header(struct vdev *v, bool back, struct lcpfs_error *err)
 {
 	struct label l = label_side(&v->label, back);
+	uint64_t off = header_off(&l, back);
 	uint8_t raw[LABEL_LEN];
 
+	/* the front header of an image that grows is written once, so that no power cut can tear it */
+	if (!back && !v->cfg.devices[0].size)
+		l.dev_size = 0;
 	/* just these bytes, whatever the sector: the first 4 KiB of a device are not ours */
 	label_encode(&l, raw);
 	__atomic_store_n(&v->dirty, true, __ATOMIC_RELAXED);
-	return blockdev_write(v->dev, header_off(&l, back), raw, sizeof raw, err);
+	return blockdev_write(v->dev, off, raw, sizeof raw, err);
 }
 
 static bool same_uber(const struct uberblock *a, const struct uberblock *b)
@@ -212,10 +216,9 @@ static int read_slot(struct vdev *v, const struct label *l, uint32_t slot, bool 
 
 int label_read_rings(struct vdev *v, struct lcpfs_error *err)
 {
-	bool has_back = label_back_counts(v);
 	int rc = 0;
 
-	for (int back = 0; !rc && back <= has_back; back++) {
+	for (int back = 0; !rc && back <= label_back_counts(v); back++) {
 		struct label l = label_side(&v->label, back);
 
 		for (uint32_t i = 0; !rc && i < l.ring_slots; i++)

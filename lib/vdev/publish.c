@@ -231,7 +231,7 @@ static int set_length(struct vdev *v, uint64_t columns_end, uint64_t size, struc
 
 int vdev_finish_image(struct vdev *v, struct lcpfs_error *err)
 {
-	uint64_t old = v->label.dev_size, fixed, end, size;
+	uint64_t fixed, end, size;
 	bool last;
 	int rc;
 
@@ -247,11 +247,6 @@ int vdev_finish_image(struct vdev *v, struct lcpfs_error *err)
 		rc = write_back_label(v, err);
 	if (!rc)
 		rc = blockdev_flush(v->dev, err);
-	if (!rc && size != old) {
-		rc = label_write_header(v, false, err);
-		if (!rc)
-			rc = blockdev_flush(v->dev, err);
-	}
 	if (rc)
 		v->failed = true;
 	v->dirty = v->dirty && rc;

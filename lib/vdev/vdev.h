@@ -85,8 +85,8 @@ uint64_t vdev_next_txg(const struct vdev *v, uint64_t txg);
  */
 int vdev_publish(struct vdev *v, struct uberblock *ub, bool *published, struct lcpfs_error *err);
 /*
- * Images, at close after a commit: set the file's length to what the config needs (or `size`), write the back label (header, ring, config) at the end, flush. Front
- * header rewritten only when dev_size changed. A crash inside leaves the front label valid.
+ * Images, at close after a commit: set the file's length to what the config needs (or `size`), write the back label (ring, config,
+ * header) at the end, flush. The front label is not touched: a crash inside leaves it valid.
  */
 int vdev_finish_image(struct vdev *v, struct lcpfs_error *err);
 #endif

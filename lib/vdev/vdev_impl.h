@@ -9,7 +9,7 @@
 #define DEV_ID 1u /* a pool of this version has one device and one group */
 #define GROUP_ID 1u
 #define SECTORS_PER_UNIT (UNIT / SECTOR)
-#define COL_UNITS_MAX (UINT32_C(1) << 25) /* sectors of a chunk have 32 bits */
+#define COL_UNITS_MAX ((UINT32_C(1) << 25) - 1) /* the number of a chunk's sectors has 32 bits */
 
 struct vdev {
 	struct lcpfs_blockdev *dev;

@@ -52,8 +52,9 @@ static int alloc(struct zio *z, uint32_t sectors, bool counted, uint64_t *addr, 
 
 	while (rc == -LCPFS_ENOSPC && z->grow) {
 		rc = z->grow(z->grow_arg, sectors, err);
-		if (!rc)
-			rc = space_alloc(z->space, sectors, counted, addr, err);
+		if (rc)
+			return rc;
+		rc = space_alloc(z->space, sectors, counted, addr, err);
 	}
 	return rc;
 }
@@ -65,6 +66,7 @@ int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored
 
 	pthread_mutex_lock(&z->place_lock);
 	rc = alloc(z, sectors, counted, &bp->addr, err);
+	pthread_mutex_lock(&z->out_lock);
 	if (!rc) {
 		bp->birth = z->txg;
 		rc = emit(z, bp->addr, stored, bp->psize, err);
@@ -77,6 +79,7 @@ int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored
 		z->stats.lbytes += bp->lsize;
 		z->stats.pbytes += bp->psize;
 	}
+	pthread_mutex_unlock(&z->out_lock);
 	pthread_mutex_unlock(&z->place_lock);
 	return rc;
 }
@@ -85,9 +88,9 @@ int zio_push(struct zio *z, struct lcpfs_error *err)
 {
 	int rc;
 
-	pthread_mutex_lock(&z->place_lock);
+	pthread_mutex_lock(&z->out_lock);
 	rc = flush_out(z, err);
-	pthread_mutex_unlock(&z->place_lock);
+	pthread_mutex_unlock(&z->out_lock);
 	return rc;
 }
 
@@ -141,7 +144,7 @@ int zio_write_node(struct zio *z, bool counted, unsigned level, uint64_t tree_gu
 
 void zio_get_stats(struct zio *z, struct zio_stats *out)
 {
-	pthread_mutex_lock(&z->place_lock);
+	pthread_mutex_lock(&z->out_lock);
 	*out = z->stats;
-	pthread_mutex_unlock(&z->place_lock);
+	pthread_mutex_unlock(&z->out_lock);
 }

@@ -41,14 +41,14 @@ static bool from_out(struct zio *z, const struct blkptr *bp, uint8_t *buf, size_
 {
 	bool hit = false;
 
-	pthread_mutex_lock(&z->place_lock);
+	pthread_mutex_lock(&z->out_lock);
 	if (z->out_len && bp->addr >= z->out_addr && bp->addr < z->out_addr + z->out_len / SECTOR) {
 		memcpy(buf, z->out + (bp->addr - z->out_addr) * SECTOR, padded);
 		hit = true;
 	}
 	z->stats.reads++;
 	z->stats.read_bytes += padded;
-	pthread_mutex_unlock(&z->place_lock);
+	pthread_mutex_unlock(&z->out_lock);
 	return hit;
 }
 

@@ -120,6 +120,7 @@ int zio_create(struct zio **out, struct vdev *v, struct space *s, const struct z
 	z->out = malloc(OUT_BYTES);
 	pthread_mutex_init(&z->lock, NULL);
 	pthread_mutex_init(&z->place_lock, NULL);
+	pthread_mutex_init(&z->out_lock, NULL);
 	pthread_mutex_init(&z->ctx_lock, NULL);
 	pthread_cond_init(&z->work, NULL);
 	pthread_cond_init(&z->room, NULL);
@@ -172,6 +173,7 @@ void zio_destroy(struct zio *z)
 	pthread_cond_destroy(&z->room);
 	pthread_mutex_destroy(&z->lock);
 	pthread_mutex_destroy(&z->place_lock);
+	pthread_mutex_destroy(&z->out_lock);
 	pthread_mutex_destroy(&z->ctx_lock);
 	free(z);
 }

@@ -7,8 +7,8 @@
  */
 #ifndef ZIO_H
 #define ZIO_H
-#include "btree/btree.h"
 #include "codec/codec.h"
+#include "format/node.h"
 #include "format/ptr.h"
 #include "hash/hash.h"
 #include "space/space.h"

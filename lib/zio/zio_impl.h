@@ -40,7 +40,8 @@ struct zio {
 	unsigned n_threads, want_threads;
 	struct codec_ctx *ctx;         /* of the mutating thread */
 
-	pthread_mutex_t place_lock;    /* placing and the out buffer */
+	pthread_mutex_t place_lock;    /* placing: one at a time. Finding room may read nodes */
+	pthread_mutex_t out_lock;      /* the out buffer, the counters; taken last */
 	uint8_t *out;
 	uint64_t out_addr;
 	size_t out_len;

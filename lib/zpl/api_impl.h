@@ -26,4 +26,6 @@ int api_flags(uint32_t flags, uint32_t known, struct lcpfs_error *err);
 int api_at(struct lcpfs_error *err, int rc, const char *path);
 /* mtime and ctime (ctime alone) are now. */
 int api_touch(struct lcpfs_dataset *ds, uint64_t ino, bool mtime, struct lcpfs_error *err);
+/* The access ACL, if there is one, follows the permissions (api_acl.c). */
+int api_acl_chmod(struct lcpfs_dataset *ds, uint64_t ino, uint32_t mode, struct lcpfs_error *err);
 #endif

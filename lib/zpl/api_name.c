@@ -151,7 +151,8 @@ int lcpfs_chmod(struct lcpfs_dataset *ds, const char *path, uint32_t flags, uint
 	if (rc)
 		return rc;
 	i.mode = (i.mode & S_IFMT) | (mode & 07777);
-	return put(ds, path, ino, &i, err);
+	rc = put(ds, path, ino, &i, err);
+	return rc || !i.n_xattr ? rc : api_at(err, api_acl_chmod(ds, ino, mode, err), path);
 }
 
 int lcpfs_chown(struct lcpfs_dataset *ds, const char *path, uint32_t flags, uint32_t uid, uint32_t gid, struct lcpfs_error *err)

@@ -84,7 +84,7 @@ static const struct {
 	{ "data in the label", 128, 8, UNIT, -LCPFS_ECORRUPT },
 	{ "data beyond", 128, 8, UINT64_MAX - UNIT + 1, -LCPFS_ECORRUPT },
 	{ "device size odd", 136, 8, 1000, -LCPFS_ECORRUPT },
-	{ "device size 0", 136, 8, 0, -LCPFS_ECORRUPT },
+	{ "device size odd", 136, 8, 12345, -LCPFS_ECORRUPT },
 	{ "device size huge", 136, 8, UINT64_C(1) << 63, -LCPFS_ECORRUPT },
 	{ "region without length", 144, 8, UNIT, -LCPFS_ECORRUPT },
 	{ "region length odd", 152, 8, 5, -LCPFS_ECORRUPT },
