@@ -51,24 +51,6 @@ static int put_on(struct spa *s, struct dsrec *h, const struct dsrec *snap, cons
 	return dmu_rec_put(s, h, err);
 }
 
-static int is_ancestor(struct spa *s, const struct dsrec *h, uint64_t snap_id, struct lcpfs_error *err)
-{
-	uint64_t id = h->prev_snap, last = UINT64_MAX;
-	struct dsrec r;
-
-	while (id) {
-		int rc = id == snap_id ? 1 : dmu_rec_get(s, id, &r, err);
-
-		if (rc)
-			return rc;
-		if (r.created_txg >= last)
-			return lcpfs_fail(err, LCPFS_ECORRUPT, "snapshot %" PRIu64 ": txgs do not descend", id);
-		last = r.created_txg;
-		id = r.prev_snap;
-	}
-	return 0;
-}
-
 int dmu_rebase(struct spa *s, uint64_t head_id, uint64_t snap_id, const char *keep, struct lcpfs_error *err)
 {
 	struct dataset *open = dmu_find_open(s, head_id);
@@ -94,6 +76,7 @@ int dmu_rebase(struct spa *s, uint64_t head_id, uint64_t snap_id, const char *ke
 	return rc;
 }
 
+/* Any snapshot of the dataset will do: also one that an earlier rollback left on a side branch. */
 int dmu_rollback(struct spa *s, const char *snap, const char *keep, struct lcpfs_error *err)
 {
 	struct ds_name n;
@@ -108,11 +91,7 @@ int dmu_rollback(struct spa *s, const char *snap, const char *keep, struct lcpfs
 		rc = dmu_lookup(s, snap, &target, err);
 	if (!rc)
 		rc = dmu_lookup(s, n.dataset, &h, err);
-	if (!rc)
-		rc = is_ancestor(s, &h, target.id, err);
-	if (rc == 0)
-		return lcpfs_fail(err, LCPFS_EINVAL, "'%s' is on a side branch of '%s': clone it instead", snap, n.dataset);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	rc = spa_admit(s, ADMIT_DESTROY, 0, err);
 	return rc ? rc : dmu_rebase(s, h.id, target.id, keep, err);
