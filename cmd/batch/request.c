@@ -55,7 +55,7 @@ static int check_args(const struct request *r, struct lcpfs_error *err)
 {
 	if (r->n_args == count_args(r->verb))
 		return 0;
-	return cmd_err(err, LCPFS_EINVAL, "%s needs: %s", r->verb->name, r->verb->args);
+	return cmd_err(err, LCPFS_EINVAL, "needs %s", r->verb->args);
 }
 
 /* ---- words ---- */
@@ -78,9 +78,9 @@ static int long_option(struct request *r, const struct words *w, size_t *i, stru
 	if (letter && has_arg)
 		value = name[len] ? name + len + 1 : value_of("", w, i);
 	if (!letter || (!has_arg && name[len]))
-		return cmd_err(err, LCPFS_EINVAL, "%s: unknown option '%s'", r->verb->name, w->v[*i]);
+		return cmd_err(err, LCPFS_EINVAL, "unknown option '%s'", w->v[*i]);
 	if (!value)
-		return cmd_err(err, LCPFS_EINVAL, "%s: option '--%s' needs an argument", r->verb->name, name);
+		return cmd_err(err, LCPFS_EINVAL, "option '--%s' needs an argument", name);
 	set_opt(r, letter, value);
 	return 0;
 }
@@ -93,14 +93,14 @@ static int short_options(struct request *r, const struct words *w, size_t *i, st
 		char letter = option(r->verb, *s, NULL, 0, &has_arg);
 
 		if (!letter)
-			return cmd_err(err, LCPFS_EINVAL, "%s: unknown option '-%c'", r->verb->name, *s);
+			return cmd_err(err, LCPFS_EINVAL, "unknown option '-%c'", *s);
 		if (!has_arg) {
 			set_opt(r, letter, "");
 			continue;
 		}
 		value = value_of(s + 1, w, i);
 		if (!value)
-			return cmd_err(err, LCPFS_EINVAL, "%s: option '-%c' needs an argument", r->verb->name, letter);
+			return cmd_err(err, LCPFS_EINVAL, "option '-%c' needs an argument", letter);
 		set_opt(r, letter, value);
 		return 0;
 	}
@@ -137,7 +137,7 @@ int request_of_words(struct request *r, const struct words *w, struct lcpfs_erro
 		else if (options && s[0] == '-' && s[1])
 			rc = short_options(r, w, &i, err);
 		else if (r->n_args == MAX_ARGS)
-			rc = cmd_err(err, LCPFS_EINVAL, "%s needs: %s", r->verb->name, r->verb->args);
+			rc = cmd_err(err, LCPFS_EINVAL, "needs %s", r->verb->args);
 		else
 			r->arg[r->n_args++] = cmd_strdup(s);
 	}
@@ -326,11 +326,11 @@ static int use(struct request *r, const struct member *m, struct lcpfs_error *er
 	if (!strcmp(m->key, "op"))
 		return 0;
 	if (at < 0 && !letter)
-		return cmd_err(err, LCPFS_EINVAL, "%s: unknown member '%s'", r->verb->name, m->key);
+		return cmd_err(err, LCPFS_EINVAL, "unknown member '%s'", m->key);
 	if (m->is_bool != (letter && !has_arg))
-		return cmd_err(err, LCPFS_EINVAL, "%s: member '%s' is %s", r->verb->name, m->key, m->is_bool ? "a string" : "true or false");
+		return cmd_err(err, LCPFS_EINVAL, "member '%s' is %s", m->key, m->is_bool ? "a string" : "true or false");
 	if (at >= 0 && r->arg[at])
-		return cmd_err(err, LCPFS_EINVAL, "%s: member '%s' twice", r->verb->name, m->key);
+		return cmd_err(err, LCPFS_EINVAL, "member '%s' twice", m->key);
 	if (at >= 0) {
 		r->arg[at] = cmd_strdup(m->text);
 		r->n_args++;

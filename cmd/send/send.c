@@ -6,15 +6,16 @@
 #include <unistd.h>
 #include "common/datasets.h"
 
-enum { L_RESUME = 256 };
+enum { L_RESUME = 256, L_CHECKPOINT };
 static const struct option longs[] = {
 	{ "from", required_argument, NULL, 'i' }, { "recursive", no_argument, NULL, 'R' }, { "props", no_argument, NULL, 'p' },
-	{ "resume", required_argument, NULL, L_RESUME }, { "token", required_argument, NULL, L_RESUME }, { 0 },
+	{ "checkpoint", required_argument, NULL, L_CHECKPOINT }, { "resume", required_argument, NULL, L_RESUME },
+	{ "token", required_argument, NULL, L_RESUME }, { 0 },
 };
 static const struct cmd_spec spec = {
 	.name = "lcpfs-send",
-	.synopsis = "lcpfs-send [-npqRv] [-i BASE] [--resume TOKEN] [-o FILE] [--progress[=WHEN]] [--json] [--live] [-j N] [--memory SIZE]\n"
-	            "    TARGET@SNAP",
+	.synopsis = "lcpfs-send [-npqRv] [-i BASE] [--checkpoint SIZE] [--resume TOKEN] [-o FILE] [--progress[=WHEN]] [--json] [--live]\n"
+	            "    [-j N] [--memory SIZE] TARGET@SNAP",
 	.shared = CMD_O_READ | CMD_O_DRY_RUN | CMD_O_QUIET | CMD_O_VERBOSE | CMD_O_OUTPUT | CMD_O_PROGRESS | CMD_O_JSON,
 	.letters = "i:pR",
 	.longs = longs,
@@ -73,6 +74,7 @@ int main(int argc, char *argv[])
 		case 'i': given = optarg; break;
 		case 'p': o.props = true; break;
 		case 'R': o.recursive = true; break;
+		case L_CHECKPOINT: o.ckpt_bytes = cmd_size("--checkpoint", optarg); break;
 		case L_RESUME: o.resume = optarg; break;
 		}
 	if (argc - optind != 1)

@@ -163,16 +163,21 @@ static int resume(void)
 	return status;
 }
 
-/* A snapshot to send when none was named. */
+/* A snapshot to send when none was named; below it (-R) the name may be taken although it is free here. */
 static int new_snap(char **name)
 {
 	struct lcpfs_error err = { 0 };
-	const char *names[1];
-	int rc;
+	char base[40];
+	int rc = -LCPFS_EEXIST;
 
-	*name = ds_free_snap(src.pool, src.dataset, "sync-");
-	names[0] = *name;
-	rc = lcpfs_snap_create(src.pool, names, 1, send_opts.recursive, &err);
+	ds_time_name(base, "sync-");
+	for (unsigned i = 1; rc == -LCPFS_EEXIST && i < 100; i++) {
+		const char *names[1];
+		free(*name);
+		*name = i == 1 ? cmd_printf("%s@%s", src.dataset, base) : cmd_printf("%s@%s-%u", src.dataset, base, i);
+		names[0] = *name;
+		rc = lcpfs_snap_create(src.pool, names, 1, send_opts.recursive, &err);
+	}
 	if (!rc && !cmd.dry_run)
 		rc = lcpfs_pool_commit(src.pool, &err);
 	return rc ? cmd_fail(&err, "cannot make snapshot '%s:%s'", src.pool_name, *name) : CMD_OK;
