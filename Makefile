@@ -90,7 +90,7 @@ check: deps-test
 	@$(MAKE) --no-print-directory O=$B SAN=$(SAN) T=$(T) examples-check
 	@$(MAKE) --no-print-directory O=$B SAN=$(SAN) T=$(T) bats-check
 unit-check: $(UNIT_BIN)
-	@tests/tools/run-unit $(foreach t,$(UNIT_BIN),$(if $(findstring $(T),$t),$t))
+	@tests/tools/run-unit $(if $(T),$(foreach t,$(UNIT_BIN),$(if $(findstring $(T),$(notdir $t)),$t)),$(UNIT_BIN))
 examples-check: $(EXAMPLES)
 	@for e in $(EXAMPLES); do $$e >/dev/null && echo "ok example $${e##*/}" || exit 1; done
 bats-check: all
