@@ -101,9 +101,10 @@ static int change_all(char *argv[], int n, bool inherit)
 	p = cmd_pool(&t, LCPFS_OPEN_RW, &status);
 	for (int i = 1; p && i < n; i++) {
 		size_t len = inherit ? strlen(argv[i]) : strcspn(argv[i], "=");
-		char *name = cmd_printf("%.*s", (int)len, argv[i]);
+		char *name;
 		if (!inherit && !argv[i][len])
 			cmd_usage("'%s' is not NAME=VALUE", argv[i]);
+		name = cmd_printf("%.*s", (int)len, argv[i]);
 		status = cmd_worse(status, change(p, &t, name, inherit ? NULL : argv[i] + len + 1));
 		free(name);
 	}

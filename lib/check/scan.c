@@ -182,7 +182,8 @@ static int drain(struct queue *q, struct lcpfs_error *err)
 	unsigned n = 0, want = MIN(q->s->ck->spa->threads, THREADS_MAX);
 	int rc;
 
-	qsort(q->e, q->n, sizeof *q->e, by_addr);
+	if (q->n)
+		qsort(q->e, q->n, sizeof *q->e, by_addr);
 	q->next = 0;
 	while (n + 1 < want && q->n > 64 && thread_start(&t[n], worker, q, NULL) == 0)
 		n++;
