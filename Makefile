@@ -12,7 +12,7 @@ PKGS      := libzstd liblz4 liblzma libsodium libarchive libcrypto blkid libacl
 WARN      := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla -Werror
 OPT       ?= -O2 -g
 CFLAGS_   := -std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLCPFS_VERSION='"$(VERSION)"' -Iinclude -Ilib -Icmd \
-             -fvisibility=hidden -fPIC -pthread $(WARN) $(OPT) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+             -fPIC -pthread $(WARN) $(OPT) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 LDFLAGS_  := -pthread $(if $(SAN),-fsanitize=$(SAN))
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -36,7 +36,7 @@ all: $B/liblcpfs.a $B/liblcpfs.so $(BINS) $B/lcpfs.pc
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-$B/%.o: %.c
+$B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS_) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

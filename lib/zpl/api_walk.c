@@ -199,7 +199,7 @@ static int walk_on(struct walker *w, struct lcpfs_error *err)
 {
 	while (w->n) {
 		struct level *l = &w->lv[w->n - 1];
-		const struct ent *e = &l->ent[l->at];
+		const struct ent *e;
 		int rc;
 
 		if (l->at == l->n) {
@@ -208,6 +208,7 @@ static int walk_on(struct walker *w, struct lcpfs_error *err)
 				return rc;
 			continue;
 		}
+		e = &l->ent[l->at];
 		l->at++;
 		w->path.len = l->path_len;
 		if (l->path_len)

@@ -320,7 +320,7 @@ static int note_kept(struct model *m, struct mds *d, const char *keep)
 
 static int op_rebase(struct model *m)
 {
-	struct mds *d = pick(m, false), *to = ancestor(m, d);
+	struct mds *d = pick(m, false), *to = rnd(m, 3) ? ancestor(m, d) : pick(m, true); /* or any other snapshot */
 	char keep[32];
 	bool kept = rnd(m, 2);
 	uint64_t to_id, id = d->id;
