@@ -78,6 +78,7 @@ static void list_verbs(void)
 static int run(char *argv[])
 {
 	char *program, *path;
+	int status;
 
 	if (strchr(argv[0], '/'))
 		return cmd_finish(cmd_fail_code(LCPFS_EINVAL, "'%s' is no verb", argv[0]));
@@ -85,10 +86,14 @@ static int run(char *argv[])
 	path = locate(program);
 	argv[0] = program;
 	execvp(path, argv);
+	status = CMD_USAGE;
 	if (errno != ENOENT)
-		return cmd_finish(cmd_fail_errno(errno, "cannot run '%s'", path));
-	cmd_fail_code(LCPFS_ENOENT, "no verb '%s' ('lcpfs' alone lists them)", program + (strncmp(program, "lcpfs-", 6) ? 0 : 6));
-	return cmd_finish(CMD_USAGE);
+		status = cmd_fail_errno(errno, "cannot run '%s'", path);
+	else
+		cmd_fail_code(LCPFS_ENOENT, "no verb '%s' ('lcpfs' alone lists them)", program + (strncmp(program, "lcpfs-", 6) ? 0 : 6));
+	free(path);
+	free(program);
+	return cmd_finish(status);
 }
 
 static int help(const char *verb)
