@@ -30,7 +30,8 @@ struct create {
 	bool left_out;   /* something was: a hard link to it cannot be an error */
 	/* the entry being made */
 	const struct entry *cur;
-	const char *name; /* last component of cur->path */
+	const char *name; /* last component of cur->path; in name_kept when it can be a file's, to outlive a failed entry */
+	char name_kept[256];
 	bool skip;        /* left out, or complete already */
 	int fd;           /* regular file */
 	uint64_t end;     /* behind the last byte written */
@@ -323,6 +324,8 @@ static int create_begin(struct entry_sink *base, const struct entry *e, struct l
 
 	k->cur = e;
 	k->name = slash ? slash + 1 : e->path;
+	if (strlen(k->name) < sizeof k->name_kept)
+		k->name = memcpy(k->name_kept, k->name, strlen(k->name) + 1);
 	k->skip = false;
 	k->end = 0;
 	if (!*e->path ? !S_ISDIR(e->mode) || e->flags & ENTRY_HARDLINK : !path_is_clean(e->path))
