@@ -89,7 +89,7 @@ static int decode_rle(uint8_t *used, struct cur *c)
 
 	memset(used, 0, SPACE_PAGE_BYTES);
 	for (; i < SPACE_PAGE_UNITS; v = !v, i += n) {
-		if (get_varint(c, &n) || n > SPACE_PAGE_UNITS - i || (n == 0 && i > 0))
+		if (get_varint(c, &n) || n > SPACE_PAGE_UNITS - i || (n == 0 && (i || v)))
 			return -1;
 		if (v)
 			set_run(used, i, i + n);

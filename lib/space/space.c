@@ -1,41 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Pages in memory, and what is marked in them. */
 #include "space/space.h"
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
 #include "base/util.h"
 #include "format/ptr.h"
-
-struct page {
-	uint8_t used[SPACE_PAGE_BYTES], busy[SPACE_PAGE_BYTES];
-	uint32_t too_long;       /* no run of this many units begins and ends here */
-	bool dirty;
-};
-
-struct chunk {
-	uint32_t id, sectors, n_pages, units;
-	uint32_t low;            /* every unit below is busy */
-	unsigned shift;          /* unit = 2^shift sectors */
-	bool allocatable;
-	struct page **page;
-};
-
-struct range { uint64_t addr; uint32_t sectors; };
-struct range_list { struct range *r; size_t n, cap; };
-
-struct space {
-	pthread_mutex_t lock;
-	space_load_fn *load;
-	space_peek_fn *peek;
-	void *arg;
-	struct chunk *chunk;
-	uint32_t n_chunks;
-	struct range_list freed[2]; /* [0]: since the last commit, [1]: by the last commit */
-	struct range_list overlay;  /* nodes of kept space trees on pages not loaded yet */
-	uint64_t used_sectors, busy_sectors;
-};
+#include "space/space_impl.h"
 
 static bool range_add(struct range_list *l, uint64_t addr, uint32_t sectors)
 {
@@ -77,6 +49,7 @@ void space_destroy(struct space *s)
 	free(s->chunk);
 	free(s->freed[0].r);
 	free(s->freed[1].r);
+	free(s->fresh.r);
 	free(s->overlay.r);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -117,26 +90,27 @@ static struct chunk *add_chunk(struct space *s, uint32_t id)
 static int set_chunk(struct space *s, uint32_t id, uint32_t sectors, unsigned ashift, bool allocatable, struct lcpfs_error *err)
 {
 	struct chunk *c = find_chunk(s, id);
-	uint32_t n_pages;
-	struct page **page;
+	uint32_t units = sectors >> (ashift - 9), n_pages = (uint32_t)div_up(units, SPACE_PAGE_UNITS);
 
 	if (!c)
 		c = add_chunk(s, id);
 	if (!c)
 		return lcpfs_nomem(err);
+	if (n_pages > c->n_pages) {
+		struct page **page = realloc(c->page, n_pages * sizeof *page);
+
+		if (!page)
+			return lcpfs_nomem(err);
+		memset(page + c->n_pages, 0, (n_pages - c->n_pages) * sizeof *page);
+		c->page = page;
+		c->n_pages = n_pages;
+	}
+	if (units > c->units && c->page[c->units / SPACE_PAGE_UNITS])
+		c->page[c->units / SPACE_PAGE_UNITS]->too_long = SPACE_PAGE_UNITS + 1;
 	c->shift = ashift - 9;
-	c->sectors = sectors;
-	c->units = sectors >> c->shift;
+	c->units = units;
+	c->sectors = units << c->shift;
 	c->allocatable = allocatable;
-	n_pages = (uint32_t)div_up(c->units, SPACE_PAGE_UNITS);
-	if (n_pages <= c->n_pages)
-		return 0;
-	page = realloc(c->page, n_pages * sizeof *page);
-	if (!page)
-		return lcpfs_nomem(err);
-	memset(page + c->n_pages, 0, (n_pages - c->n_pages) * sizeof *page);
-	c->page = page;
-	c->n_pages = n_pages;
 	return 0;
 }
 
@@ -149,8 +123,6 @@ int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned 
 	pthread_mutex_unlock(&s->lock);
 	return rc;
 }
-
-static bool test_bit(const uint8_t *m, uint32_t i) { return m[i >> 3] >> (i & 7) & 1; }
 
 static void fill_bits(uint8_t *m, uint32_t from, uint32_t to, bool v)
 {
@@ -199,7 +171,7 @@ static bool add_freed_runs(struct space *s, const struct chunk *c, uint32_t p, c
 	for (uint32_t i = 0; i <= SPACE_PAGE_UNITS; i++) {
 		if (!(i & 7) && i < SPACE_PAGE_UNITS && !run && !(extra[i >> 3] & ~used[i >> 3])) {
 			i += 7;
-		} else if (i < SPACE_PAGE_UNITS && test_bit(extra, i) && !test_bit(used, i)) {
+		} else if (i < SPACE_PAGE_UNITS && space_bit(extra, i) && !space_bit(used, i)) {
 			if (!run++)
 				start = p * SPACE_PAGE_UNITS + i;
 		} else if (run) {
@@ -212,7 +184,7 @@ static bool add_freed_runs(struct space *s, const struct chunk *c, uint32_t p, c
 	return true;
 }
 
-static int load_page(struct space *s, struct chunk *c, uint32_t p, struct page **out, struct lcpfs_error *err)
+int space_load_page(struct space *s, struct chunk *c, uint32_t p, struct page **out, struct lcpfs_error *err)
 {
 	struct page *pg = c->page[p];
 	uint8_t *extra;
@@ -275,11 +247,13 @@ static bool mark_page(struct page *pg, uint32_t a, uint32_t b, enum mark m)
 		return true;
 	case CLEAR_BUSY:
 		fill_bits(pg->busy, a, b, false);
+		for (uint32_t k = a >> 3; k < (b + 7) >> 3; k++)
+			pg->busy[k] |= pg->used[k]; /* (1), whatever a damaged space tree says */
 		pg->too_long = SPACE_PAGE_UNITS + 1;
 		return true;
 	default:
 		for (; a < b; a++)
-			if (!test_bit(map, a))
+			if (!space_bit(map, a))
 				return false;
 		return true;
 	}
@@ -292,7 +266,7 @@ static int mark(struct space *s, struct chunk *c, uint32_t from, uint32_t to, en
 	for (uint32_t p = from / SPACE_PAGE_UNITS; (uint64_t)p * SPACE_PAGE_UNITS < to; p++) {
 		struct page *pg;
 		uint32_t a, b;
-		int rc = load_page(s, c, p, &pg, err);
+		int rc = space_load_page(s, c, p, &pg, err);
 
 		if (rc)
 			return rc;
@@ -300,94 +274,6 @@ static int mark(struct space *s, struct chunk *c, uint32_t from, uint32_t to, en
 			*all = false;
 	}
 	return 0;
-}
-
-/*
- * A page not in memory that has nothing free need not be loaded to be passed over: big full pools cost no memory. One where a
- * run as long was looked for in vain is passed over too, until something in it comes free.
- */
-static int page_to_skip(struct space *s, const struct chunk *c, uint32_t p, uint32_t want, bool *skip, struct lcpfs_error *err)
-{
-	uint32_t n_free = SPACE_PAGE_UNITS;
-	int rc = c->page[p] || !s->peek ? 0 : s->peek(s->arg, c->id, p, &n_free, err);
-
-	*skip = n_free == 0 || (c->page[p] && want >= c->page[p]->too_long);
-	return rc;
-}
-
-/*
- * Look for `want` free units in page p from bit `bit` on; *run are free just before it and are added to. True: the run ends
- * before unit *end of the page.
- */
-static bool scan_page(const struct page *pg, uint32_t bit, uint32_t limit, uint32_t want, uint32_t *run, uint32_t *end)
-{
-	while (bit < limit) {
-		if (!(bit & 7) && pg->busy[bit >> 3] == 0xff) {
-			*run = 0;
-			bit += 8;
-			continue;
-		}
-		*run = test_bit(pg->busy, bit) ? 0 : *run + 1;
-		bit++;
-		if (*run == want) {
-			*end = bit;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* First run of `want` units with busy clear in [c->low, c->units); 1: none. */
-static int find_run(struct space *s, struct chunk *c, uint32_t want, uint32_t *found, struct lcpfs_error *err)
-{
-	uint32_t run = 0, bit = c->low % SPACE_PAGE_UNITS, end;
-
-	for (uint32_t p = c->low / SPACE_PAGE_UNITS; (uint64_t)p * SPACE_PAGE_UNITS < c->units; p++, bit = 0) {
-		uint64_t base = (uint64_t)p * SPACE_PAGE_UNITS;
-		uint32_t before = run;
-		struct page *pg;
-		bool skip;
-		int rc = page_to_skip(s, c, p, want, &skip, err);
-
-		if (!rc && skip) {
-			run = 0;
-			continue;
-		}
-		if (!rc)
-			rc = load_page(s, c, p, &pg, err);
-		if (rc)
-			return rc;
-		if (scan_page(pg, bit, (uint32_t)MIN(SPACE_PAGE_UNITS, c->units - base), want, &run, &end)) {
-			*found = (uint32_t)(base + end - want);
-			return 0;
-		}
-		if (!before && !bit)
-			pg->too_long = MIN(pg->too_long, want);
-	}
-	return 1;
-}
-
-/*
- * First fit, from the lowest address: what is young and short-lived gathers at the front, the end stays free in one piece, and an image
- * can be cut.
- */
-static int find_room(struct space *s, uint32_t sectors, struct chunk **in, uint32_t *at, struct lcpfs_error *err)
-{
-	for (uint32_t i = 0; i < s->n_chunks; i++) {
-		struct chunk *c = &s->chunk[i];
-		uint32_t want = (uint32_t)div_up(sectors, 1u << c->shift);
-		int rc = c->allocatable ? find_run(s, c, want, at, err) : 1;
-
-		if (rc < 0)
-			return rc;
-		if (rc == 0) {
-			if (*at == c->low)
-				c->low = *at + want;
-			*in = c;
-			return 0;
-		}
-	}
-	return lcpfs_fail(err, LCPFS_ENOSPC, "no run of %u free sectors", sectors);
 }
 
 int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err)
@@ -398,7 +284,7 @@ int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr,
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
-	rc = find_room(s, sectors, &c, &at, err);
+	rc = space_find(s, sectors, &c, &at, err);
 	if (!rc) {
 		*addr = ptr_addr(c->id, at << c->shift);
 		units_of(c, *addr, sectors, &from, &to);
@@ -419,23 +305,22 @@ static int free_range(struct space *s, uint64_t addr, uint32_t sectors, bool cou
 	bool all = true;
 	int rc;
 
-	if (!c || !sectors || (uint64_t)(uint32_t)addr + sectors > c->sectors)
-		return lcpfs_fail(err, LCPFS_ECORRUPT, "free of %" PRIx64 "+%u: outside every chunk", addr, sectors);
+	if (!c || !sectors || (uint64_t)(uint32_t)addr + sectors > c->sectors || (uint32_t)addr & ((1u << c->shift) - 1))
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "free of %" PRIx64 "+%u: outside every chunk, or not where a block begins", addr, sectors);
 	units_of(c, addr, sectors, &from, &to);
 	rc = mark(s, c, from, to, counted ? TEST_USED : TEST_BUSY, &all, err);
-	if (!rc && !all)
-		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "free of %" PRIx64 "+%u: not in use (double free)", addr, sectors);
-	if (!rc && counted) {
-		rc = mark(s, c, from, to, CLEAR_USED, &all, err);
+	if (rc)
+		return rc;
+	if (!all)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "free of %" PRIx64 "+%u: not in use (double free)", addr, sectors);
+	if (!range_add(fresh ? &s->fresh : &s->freed[0], addr, sectors))
+		return lcpfs_nomem(err);
+	/* nothing fails from here on: the pages are loaded */
+	if (counted) {
+		mark(s, c, from, to, CLEAR_USED, &all, NULL);
 		s->used_sectors -= (uint64_t)(to - from) << c->shift;
 	}
-	if (!rc && fresh) {
-		rc = mark(s, c, from, to, CLEAR_BUSY, &all, err);
-		s->busy_sectors -= (uint64_t)(to - from) << c->shift;
-	}
-	if (!rc && !fresh && !range_add(&s->freed[0], addr, sectors))
-		rc = lcpfs_nomem(err);
-	return rc;
+	return 0;
 }
 
 int space_free(struct space *s, uint64_t addr, uint32_t sectors, bool counted, bool fresh, struct lcpfs_error *err)
@@ -453,7 +338,7 @@ static int overlay(struct space *s, uint64_t addr, uint32_t sectors, struct lcpf
 	struct chunk *c = find_chunk(s, (uint32_t)(addr >> 32));
 	uint32_t from, to, a, b;
 
-	if (!c || (uint64_t)(uint32_t)addr + sectors > c->sectors)
+	if (!c || (uint64_t)(uint32_t)addr + sectors > c->sectors || (uint32_t)addr & ((1u << c->shift) - 1))
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "space-tree node at %" PRIx64 ": outside every chunk", addr);
 	if (!range_add(&s->overlay, addr, sectors))
 		return lcpfs_nomem(err);
@@ -514,27 +399,42 @@ static void overlay_drop(struct space *s, uint64_t addr)
 }
 
 /*
- * A freed unit cannot have been allocated again before (it was busy), so clearing busy is right for all of the range. A page that was not loaded
- * when its unit was freed was loaded by that free.
+ * What is on a list of freed ranges may be allocated again. It was busy until now, so nothing else lies there; the pages were loaded when it
+ * was freed.
  */
+static void release(struct space *s, const struct range_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct chunk *c = find_chunk(s, (uint32_t)(l->r[i].addr >> 32));
+		uint32_t from, to;
+		bool all;
+
+		overlay_drop(s, l->r[i].addr);
+		units_of(c, l->r[i].addr, l->r[i].sectors, &from, &to);
+		mark(s, c, from, MIN(to, c->units), CLEAR_BUSY, &all, NULL);
+		s->busy_sectors -= (uint64_t)(to - from) << c->shift;
+	}
+}
+
+void space_release_fresh(struct space *s)
+{
+	pthread_mutex_lock(&s->lock);
+	release(s, &s->fresh);
+	s->fresh.n = 0;
+	pthread_mutex_unlock(&s->lock);
+}
+
 void space_settle(struct space *s, void (*fn)(void *arg, uint64_t addr, uint32_t sectors), void *arg)
 {
 	struct range_list done;
 
 	pthread_mutex_lock(&s->lock);
+	release(s, &s->fresh);
+	s->fresh.n = 0;
 	done = s->freed[1];
-	for (size_t i = 0; i < done.n; i++) {
-		struct chunk *c = find_chunk(s, (uint32_t)(done.r[i].addr >> 32));
-		uint32_t from, to;
-		bool all;
-
-		overlay_drop(s, done.r[i].addr);
-		units_of(c, done.r[i].addr, done.r[i].sectors, &from, &to);
-		mark(s, c, from, MIN(to, c->units), CLEAR_BUSY, &all, NULL);
-		s->busy_sectors -= (uint64_t)(to - from) << c->shift;
-		if (fn)
-			fn(arg, done.r[i].addr, done.r[i].sectors);
-	}
+	release(s, &done);
+	for (size_t i = 0; i < done.n && fn; i++)
+		fn(arg, done.r[i].addr, done.r[i].sectors);
 	s->freed[1] = s->freed[0];
 	s->freed[0] = done;
 	s->freed[0].n = 0;
@@ -566,8 +466,10 @@ uint64_t space_unsettled(struct space *s)
 
 void space_set_used(struct space *s, uint64_t used_sectors)
 {
+	pthread_mutex_lock(&s->lock);
 	s->busy_sectors += used_sectors - s->used_sectors;
 	s->used_sectors = used_sectors;
+	pthread_mutex_unlock(&s->lock);
 }
 
 int space_high_water(struct space *s, uint32_t chunk, uint32_t *sector, struct lcpfs_error *err)
@@ -581,9 +483,9 @@ int space_high_water(struct space *s, uint32_t chunk, uint32_t *sector, struct l
 	for (uint32_t p = c ? c->n_pages : 0; p-- && !rc && !*sector;) {
 		struct page *pg;
 
-		rc = load_page(s, c, p, &pg, err);
+		rc = space_load_page(s, c, p, &pg, err);
 		for (uint32_t i = SPACE_PAGE_UNITS; !rc && i--;)
-			if (test_bit(pg->busy, i)) {
+			if (space_bit(pg->busy, i)) {
 				*sector = (p * SPACE_PAGE_UNITS + i + 1) << c->shift;
 				break;
 			}

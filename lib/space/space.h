@@ -9,7 +9,8 @@
  * Invariants
  *  (1) used implies busy.  (2) Only units with busy clear are allocated.
  *  (3) What commit t freed stays busy until commit t+1 is published (K = 2), and while a root older than t is pinned.
- *  (4) Units allocated and freed between two commits are free at once: nothing published names them.
+ *  (4) Units allocated and freed between two commits are free again when space_release_fresh is called: nothing published names
+ *      them. Not at once: threads may be placing blocks just then, and where those go must not depend on who was first.
  * Any thread; one lock.
  */
 #ifndef SPACE_H
@@ -40,10 +41,12 @@ int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned 
  */
 int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err);
 /*
- * Give up a block. `fresh`: allocated since the last commit, free at once; else free in the pages now and allocatable when settled. Freeing what is
- * not used is LCPFS_ECORRUPT (a double free), nothing changes.
+ * Give up a block. `fresh`: allocated since the last commit, allocatable when released; else when settled. Freeing what is not used is
+ * LCPFS_ECORRUPT (a double free), nothing changes.
  */
 int space_free(struct space *s, uint64_t addr, uint32_t sectors, bool counted, bool fresh, struct lcpfs_error *err);
+/* Nothing is being placed: what was freed as fresh joins the free units. */
+void space_release_fresh(struct space *s);
 /*
  * At open: this range holds a node of a kept space tree (busy, not used). One of the newest tree is freed by
  * space_free(counted = false); old_only: the newest tree lacks it, so it settles with the next commit.
