@@ -59,38 +59,54 @@ static int alloc(struct zio *z, uint32_t sectors, bool counted, uint64_t *addr, 
 	return rc;
 }
 
-int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored, struct lcpfs_error *err)
+static void count(struct zio *z, const struct blkptr *bp)
 {
-	uint32_t sectors = (uint32_t)div_up(bp->psize, SECTOR);
-	int rc;
-
-	pthread_mutex_lock(&z->place_lock);
-	rc = alloc(z, sectors, counted, &bp->addr, err);
-	pthread_mutex_lock(&z->out_lock);
-	if (!rc) {
-		bp->birth = z->txg;
-		rc = emit(z, bp->addr, stored, bp->psize, err);
-	}
-	if (!rc && bp->kind == PTR_NODE) {
+	if (bp->kind == PTR_NODE) {
 		z->stats.nodes++;
 		z->stats.node_bytes += bp->psize;
-	} else if (!rc) {
+	} else {
 		z->stats.blocks++;
 		z->stats.lbytes += bp->lsize;
 		z->stats.pbytes += bp->psize;
 	}
-	pthread_mutex_unlock(&z->out_lock);
+}
+
+int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored, struct lcpfs_error *err)
+{
+	uint32_t sectors = (uint32_t)div_up(bp->psize, SECTOR);
+	struct lcpfs_error why = { 0 };
+	int rc;
+
+	pthread_mutex_lock(&z->place_lock);
+	rc = alloc(z, sectors, counted, &bp->addr, &why);
+	if (!rc) {
+		bp->birth = z->txg;
+		pthread_mutex_lock(&z->out_lock);
+		rc = emit(z, bp->addr, stored, bp->psize, &why);
+		if (!rc)
+			count(z, bp);
+		pthread_mutex_unlock(&z->out_lock);
+		if (rc)
+			zio_fail(z, rc, &why);
+	}
 	pthread_mutex_unlock(&z->place_lock);
+	if (rc && err)
+		*err = why;
 	return rc;
 }
 
 int zio_push(struct zio *z, struct lcpfs_error *err)
 {
+	struct lcpfs_error why = { 0 };
 	int rc;
 
 	pthread_mutex_lock(&z->out_lock);
-	rc = flush_out(z, err);
+	rc = flush_out(z, &why);
 	pthread_mutex_unlock(&z->out_lock);
+	if (rc)
+		zio_fail(z, rc, &why);
+	if (rc && err)
+		*err = why;
 	return rc;
 }
 

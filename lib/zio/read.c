@@ -42,7 +42,9 @@ static bool from_out(struct zio *z, const struct blkptr *bp, uint8_t *buf, size_
 	bool hit = false;
 
 	pthread_mutex_lock(&z->out_lock);
-	if (z->out_len && bp->addr >= z->out_addr && bp->addr < z->out_addr + z->out_len / SECTOR) {
+	/* all of it or nothing: the pointer may come from a damaged tree */
+	if (bp->addr >= z->out_addr && bp->addr - z->out_addr < z->out_len / SECTOR &&
+	    padded <= z->out_len - (bp->addr - z->out_addr) * SECTOR) {
 		memcpy(buf, z->out + (bp->addr - z->out_addr) * SECTOR, padded);
 		hit = true;
 	}

@@ -26,7 +26,7 @@ static void job_pack(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
 {
 	size_t n = 0;
 
-	if (j->codec.id != CODEC_NONE && j->len > SECTOR) {
+	if (ctx && j->codec.id != CODEC_NONE && j->len > SECTOR) {
 		j->stored = malloc(j->len);
 		if (j->stored)
 			n = codec_compress(ctx, j->codec, j->buf, j->len, j->stored, j->len);
@@ -48,6 +48,30 @@ static void job_pack(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
 	z->csum->digest(j->stored, j->bp.psize, j->bp.hash);
 }
 
+void zio_fail(struct zio *z, int rc, const struct lcpfs_error *why)
+{
+	pthread_mutex_lock(&z->lock);
+	if (!z->failed) {
+		z->why = *why;
+		z->failed = rc;
+	}
+	pthread_mutex_unlock(&z->lock);
+}
+
+/* Without the lock: place the job, unless an earlier failure stands, and tell its owner. */
+static void finish(struct zio *z, struct zio_job *j, int failed)
+{
+	struct lcpfs_error why = { 0 };
+	int rc = failed;
+
+	if (!rc)
+		rc = zio_place(z, &j->bp, true, j->stored, &why);
+	if (rc && !failed)
+		zio_fail(z, rc, &why);
+	if (j->done)
+		j->done(j->arg, rc, &j->bp, rc ? &z->why : NULL); /* it changes no more */
+}
+
 /* Called with the lock held; drops it while it places and writes, `draining` keeps others out. */
 static void drain(struct zio *z)
 {
@@ -56,19 +80,13 @@ static void drain(struct zio *z)
 	z->draining = true;
 	while (z->head && z->head->packed) {
 		struct zio_job *j = z->head;
-		int rc;
+		int failed = z->failed;
 
 		z->head = j->next;
 		if (!z->head)
 			z->tail = NULL;
 		pthread_mutex_unlock(&z->lock);
-		rc = z->failed;
-		if (!rc)
-			rc = zio_place(z, &j->bp, true, j->stored, &z->why);
-		if (rc && !z->failed)
-			z->failed = rc;
-		if (j->done)
-			j->done(j->arg, rc, &j->bp, rc ? &z->why : NULL);
+		finish(z, j, failed);
 		pthread_mutex_lock(&z->lock);
 		z->in_flight -= j->len;
 		z->jobs--;
@@ -238,9 +256,9 @@ int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf,
 		return rc;
 	}
 	*j = (struct zio_job){ .kind = kind, .codec = codec, .buf = buf, .len = len, .done = done, .arg = arg };
-	if (!z->n_threads) {
+	if (!z->n_threads && !z->failed) {
 		run_here(z, j);
-		return z->failed ? fail_again(z, err) : 0;
+		return 0; /* a failure of its own came through done, as from a thread */
 	}
 	pthread_mutex_lock(&z->lock);
 	while (z->in_flight && z->in_flight + len > z->window)
@@ -254,7 +272,7 @@ int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf,
 	return rc;
 }
 
-int zio_wait(struct zio *z, struct lcpfs_error *err)
+int zio_idle(struct zio *z, struct lcpfs_error *err)
 {
 	int rc;
 
@@ -264,4 +282,23 @@ int zio_wait(struct zio *z, struct lcpfs_error *err)
 	rc = z->failed ? fail_again(z, err) : 0;
 	pthread_mutex_unlock(&z->lock);
 	return rc;
+}
+
+int zio_wait(struct zio *z, struct lcpfs_error *err)
+{
+	int rc = zio_idle(z, err);
+
+	if (!rc)
+		space_release_fresh(z->space);
+	return rc;
+}
+
+uint64_t zio_in_flight(struct zio *z)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&z->lock);
+	n = z->in_flight + z->jobs * (64 * KiB); /* each to whole units */
+	pthread_mutex_unlock(&z->lock);
+	return n;
 }

@@ -37,13 +37,17 @@ int zio_read_node(struct zio *z, const struct blkptr *bp, uint8_t **ptrs_body, u
 /* Called in submission order, on any thread, one at a time, with rc 0 and bp or the failure. Must be short and not call zio. */
 typedef void zio_done_fn(void *arg, int rc, const struct blkptr *bp, const struct lcpfs_error *why);
 /*
- * Queue a data block. `buf` (malloc'ed, len bytes) is zio's from now on, also on failure. Waits while the window is full. After a first failure of
- * any job everything later fails with the same error, until close.
+ * Queue a data block. `buf` (malloc'ed, len bytes) is zio's from now on, also on failure. Waits while the window is full. 0: done is called,
+ * be it with a failure; else it is not. After a first failure of any job everything later fails with the same error, until close.
  */
 int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf, size_t len, zio_done_fn *done, void *arg,
                struct lcpfs_error *err);
-/* All that was submitted is done; the first failure, if any. */
+/* All that was submitted is done; the first failure, if any. What was freed as fresh may be used again (space_release_fresh). */
 int zio_wait(struct zio *z, struct lcpfs_error *err);
+/* Only the waiting: where it happens changes nothing of what is written, so it may depend on timing. */
+int zio_idle(struct zio *z, struct lcpfs_error *err);
+/* What may still be allocated for jobs under way, at most. */
+uint64_t zio_in_flight(struct zio *z);
 /* Write a stored block as it is (received): bp's kind, lsize, psize, comp, csum, hash are set; addr and birth come back. Verifies the hash. Ordered like submit. */
 int zio_write_stored(struct zio *z, const void *stored, struct blkptr *bp, struct lcpfs_error *err);
 /* A node: header, pointers, compressed body. counted = false for nodes of the space tree. Ordered like submit. */

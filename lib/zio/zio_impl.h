@@ -54,8 +54,13 @@ struct zio {
 	struct zio_stats stats;
 };
 
-/* Allocate, fill in addr and birth, write (through the out buffer). */
+/*
+ * Allocate, fill in addr and birth, write (through the out buffer). What could not be written may belong to blocks placed before, so
+ * such a failure is kept (zio_fail); to find no room loses nothing.
+ */
 int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored, struct lcpfs_error *err);
+/* The pipeline is broken for good, if it was not before. Called without z->lock. */
+void zio_fail(struct zio *z, int rc, const struct lcpfs_error *why);
 /* A codec context for this call; NULL when out of memory. */
 struct zio_ctx *zio_ctx_get(struct zio *z);
 void zio_ctx_put(struct zio *z, struct zio_ctx *c);

@@ -29,16 +29,6 @@ static void job_free(struct job *j)
 	}
 }
 
-static bool job_done(struct job *j)
-{
-	bool done;
-
-	pthread_mutex_lock(&j->z->lock);
-	done = j->done;
-	pthread_mutex_unlock(&j->z->lock);
-	return done;
-}
-
 static void job_wait(struct job *j)
 {
 	pthread_mutex_lock(&j->z->lock);
@@ -182,8 +172,8 @@ static int submit(struct dataset *ds, struct job *j, unsigned flags, void *buf, 
 	z->n_jobs++;
 	z->job_bytes += len;
 	rc = zio_submit(ds->spa->zio, PTR_DATA, codec, buf, len, job_came, j, err);
-	/* refused at the door it never comes back; with one thread it may have come and failed */
-	if (rc && !job_done(j)) {
+	/* refused at the door it never comes back */
+	if (rc) {
 		unlink_last(z, j);
 		job_free(j);
 	}
