@@ -76,7 +76,7 @@ int btree_put(struct btree *t, const void *key, size_t klen, const void *val, si
 int btree_del(struct btree *t, const void *key, size_t klen, unsigned flags, struct lcpfs_error *err);
 
 bool btree_is_dirty(const struct btree *t);
-size_t btree_dirty_bytes(const struct btree *t);
+size_t btree_dirty_bytes(const struct btree *t); /* memory */
 /* Write all dirty nodes bottom-up; the tree is clean after. */
 int btree_write(struct btree *t, struct lcpfs_error *err);
 /* Write dirty leaves, those changed longest ago first, until at most `keep` dirty bytes are left (interior nodes stay dirty). */

@@ -43,6 +43,17 @@ static int die(struct spa *s, int rc, const struct lcpfs_error *why)
 	return rc;
 }
 
+int spa_spoilt(struct spa *s, int rc, const struct lcpfs_error *why)
+{
+	struct lcpfs_error none = { 0 };
+
+	if (rc >= 0 || s->dead)
+		return rc;
+	if (!why)
+		lcpfs_fail(&none, -rc, "%s: a change failed half-way: %s", s->name, lcpfs_strerror(rc));
+	return die(s, rc, why ? why : &none);
+}
+
 int spa_close_txg(struct spa *s, struct lcpfs_error *err)
 {
 	struct lcpfs_error why = { 0 };
@@ -122,12 +133,17 @@ static void give_back(void *arg, uint64_t addr, uint32_t sectors)
 
 static int publish(struct spa *s, struct lcpfs_error *err)
 {
+	struct btree *next = NULL;
 	struct uberblock ub;
 	bool published = false;
-	int rc;
+	int rc = spa_space_next(s, &next, err);
 
+	if (rc)
+		return rc;
 	fill_uber(s, &ub);
 	rc = vdev_publish(s->vdev, &ub, &published, err);
+	if (rc)
+		btree_close(next);
 	if (rc && published) {
 		struct lcpfs_error why = err ? *err : (struct lcpfs_error){ 0 };
 
@@ -141,7 +157,8 @@ static int publish(struct spa *s, struct lcpfs_error *err)
 	s->priv->committed = true;
 	s->changed = false;
 	space_settle(s->space, give_back, s);
-	return spa_space_republish(s, err);
+	spa_space_published(s, next);
+	return 0;
 }
 
 int spa_commit(struct spa *s, struct lcpfs_error *err)
@@ -198,33 +215,67 @@ static int settle_freed(struct spa *s, uint64_t total, uint64_t avail, struct lc
 {
 	uint64_t freed = (space_unsettled(s->space) + s->priv->freed_before) * SECTOR;
 
-	if (avail > total / 4 || freed < total / 32 || btree_is_dirty(s->pool_tree))
+	if (s->changed || avail > total / 4 || freed < total / 32)
 		return 0;
-	for (struct spa_client *c = s->clients; c; c = c->next)
-		if (c->pending && c->pending(c))
-			return 0;
 	s->priv->freed_before = 0;
 	return spa_commit(s, err);
 }
 
-int spa_admit(struct spa *s, enum spa_admit kind, uint64_t extra_bytes, struct lcpfs_error *err)
+/* What is dirty is written, without ending the txg. Then it takes what it takes, and no longer what it could. */
+static int write_early(struct spa *s, struct lcpfs_error *err)
+{
+	struct lcpfs_error why = { 0 };
+	int rc = write_clients(s, &why);
+
+	if (!rc)
+		rc = btree_write(s->pool_tree, &why);
+	if (rc && err)
+		*err = why;
+	return spa_spoilt(s, rc, &why);
+}
+
+static uint64_t floor_of(enum spa_admit kind, uint64_t total)
+{
+	return kind == ADMIT_NORMAL ? slop(total) : kind == ADMIT_FREEING ? slop(total) / 2 : slop(total) / 4;
+}
+
+/* 0: there is room, 1: not. Near the limit what is in flight is waited for, so that the answer does not depend on timing. */
+static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct lcpfs_error *err)
 {
 	uint64_t total, used, avail, need;
 	int rc;
 
 	room(s, &total, &used, &avail);
-	if (total == UINT64_MAX)
+	need = extra + 2 * pending_bytes(s) + floor_of(kind, total);
+	if (avail >= need + zio_in_flight(s->zio))
 		return 0;
-	rc = settle_freed(s, total, avail, err);
+	rc = zio_idle(s->zio, err);
 	if (rc)
 		return rc;
 	room(s, &total, &used, &avail);
-	need = extra_bytes + 2 * pending_bytes(s) + (kind == ADMIT_NORMAL ? slop(total) : kind == ADMIT_FREEING ? slop(total) / 2 :
-	    slop(total) / 4);
-	if (avail >= need)
+	if (avail >= extra + 2 * pending_bytes(s) + floor_of(kind, total))
 		return 0;
-	return lcpfs_fail(err, LCPFS_ENOSPC, "%s is full: %" PRIu64 " bytes free, %" PRIu64 " of them kept in reserve", s->name, avail,
-	    slop(total));
+	lcpfs_fail(err, LCPFS_ENOSPC, "%s is full: %" PRIu64 " bytes free, %" PRIu64 " of them kept in reserve", s->name, avail, slop(total));
+	return 1;
+}
+
+int spa_admit(struct spa *s, enum spa_admit kind, uint64_t extra_bytes, struct lcpfs_error *err)
+{
+	uint64_t total, used, avail;
+	int rc;
+
+	room(s, &total, &used, &avail);
+	rc = total == UINT64_MAX ? 0 : settle_freed(s, total, avail, err);
+	if (!rc && total != UINT64_MAX)
+		rc = has_room(s, kind, extra_bytes, err);
+	if (rc == 1 && kind != ADMIT_NORMAL) {
+		rc = write_early(s, err);
+		if (!rc)
+			rc = has_room(s, kind, extra_bytes, err);
+	}
+	if (!rc)
+		s->changed = true;
+	return rc == 1 ? -LCPFS_ENOSPC : rc;
 }
 
 void spa_usage(struct spa *s, uint64_t *total_bytes, uint64_t *used_bytes, uint64_t *avail_bytes)

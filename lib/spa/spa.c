@@ -339,6 +339,9 @@ static int publish_rewind(struct spa *s, const struct uberblock *chosen, struct 
 	rc = new_epoch(s, ub.epoch_id, ub.txg, err);
 	if (!rc)
 		rc = vdev_publish(s->vdev, &ub, &published, err);
+	/* a back label that still offered the abandoned future would do so with blocks that are overwritten from now on */
+	if (!rc && s->image)
+		rc = vdev_finish_image(s->vdev, err);
 	if (rc)
 		return rc;
 	memcpy(s->priv->epoch_id, ub.epoch_id, 16);
@@ -349,25 +352,52 @@ static int publish_rewind(struct spa *s, const struct uberblock *chosen, struct 
 	return 0;
 }
 
-static int open_space(struct spa *s, const struct uberblock *ub, struct lcpfs_error *err)
+/* Free space by the K rule: of the chosen tree and of the one before (NULL: there is none that counts). */
+static int load_space(struct spa *s, const struct uberblock *ub, const struct uberblock *prev, struct lcpfs_error *err)
 {
-	const struct uberblock *prev = ub->prev_txg[0] ? uber_of_txg(s, ub->prev_txg[0]) : NULL;
+	const struct blkptr *before = prev ? &prev->space_root : NULL;
 	int rc;
 
-	if (s->priv->rewound || (ub->prev_txg[0] && !prev)) {
-		rc = publish_rewind(s, ub, err);
-		if (rc)
-			return rc;
-		prev = NULL;
-	}
 	zio_destroy(s->zio);
 	space_destroy(s->space);
 	s->zio = NULL;
-	rc = spa_space_open(s, &ub->space_root, prev ? &prev->space_root : NULL, err);
+	s->space = NULL;
+	rc = spa_space_open(s, &ub->space_root, before, err);
 	if (!rc)
 		rc = open_zio(s, err);
-	if (!rc)
-		rc = spa_space_overlay(s, &ub->space_root, prev ? &prev->space_root : NULL, err);
+	return rc ? rc : spa_space_overlay(s, &ub->space_root, before, err);
+}
+
+static bool is_damage(int rc)
+{
+	return rc == -LCPFS_EIO || rc == -LCPFS_ECSUM || rc == -LCPFS_ECORRUPT;
+}
+
+/* Where the commit before cannot be read, what it used is not known: the chosen one is published anew, as the only one that counts. */
+static int open_space(struct spa *s, const struct uberblock *ub, struct lcpfs_error *err)
+{
+	const struct uberblock *found = ub->prev_txg[0] ? uber_of_txg(s, ub->prev_txg[0]) : NULL, *prev = NULL;
+	struct uberblock before;
+	int rc;
+
+	/* an image that grows overwrites the back label: the front one must be whole before */
+	if (vdev_front_lost(s->vdev))
+		s->priv->rewound = true;
+	if (found && !s->priv->rewound) {
+		before = *found;
+		prev = &before;
+	}
+	rc = prev ? load_space(s, ub, prev, err) : 0;
+	if (prev && is_damage(rc)) {
+		log_msg(LCPFS_LOG_WARN, "spa", "%s: the free space of commit %" PRIu64 " cannot be read: %s", s->name, before.txg,
+		    err ? err->msg : "damaged");
+		prev = NULL;
+	}
+	if (!prev) {
+		rc = s->priv->rewound || ub->prev_txg[0] ? publish_rewind(s, ub, err) : 0;
+		if (!rc)
+			rc = load_space(s, ub, NULL, err);
+	}
 	if (rc)
 		return rc;
 	space_set_used(s->space, ub->total_sectors - MIN(ub->free_sectors, ub->total_sectors));
@@ -385,6 +415,7 @@ static int open_pool(struct spa *s, struct lcpfs_error *err)
 	if (rc)
 		return rc;
 	copy = *ub;
+	s->image = vdev_is_image(s->vdev);
 	if (s->writable && config_unknown_ro_compat(vdev_config(s->vdev)))
 		return lcpfs_fail(err, LCPFS_EUNSUP, "its feature '%s' is not known here: it can only be opened read-only",
 		    config_unknown_ro_compat(vdev_config(s->vdev)));
@@ -416,7 +447,7 @@ int spa_open(struct spa **out, struct lcpfs_blockdev *dev, const struct lcpfs_op
 	}
 	rc = vdev_open(&s->vdev, dev, s->writable, err);
 	if (!rc) {
-		s->image = vdev_is_image(s->vdev);
+		s->priv->open_size = blockdev_size(vdev_dev(s->vdev));
 		rc = open_pool(s, err);
 	}
 	if (rc) {
@@ -428,13 +459,21 @@ int spa_open(struct spa **out, struct lcpfs_blockdev *dev, const struct lcpfs_op
 	return 0;
 }
 
+/* An image's back label and length follow its last commit, also where changes that were dropped had made it longer. */
+static bool end_is_stale(const struct spa *s)
+{
+	if (!s->vdev || !s->image || !s->writable || s->dead || !vdev_current(s->vdev))
+		return false;
+	return s->priv->committed || blockdev_size(vdev_dev(s->vdev)) != s->priv->open_size;
+}
+
 int spa_close(struct spa *s, struct lcpfs_error *err)
 {
 	int rc = 0;
 
 	if (!s)
 		return 0;
-	if (s->priv->committed && s->image && !s->dead) {
+	if (end_is_stale(s)) {
 		/* a config that was changed since the last commit goes with the other changes */
 		struct uberblock last = *vdev_current(s->vdev);
 

@@ -57,6 +57,11 @@ int spa_close(struct spa *s, struct lcpfs_error *err);
 int spa_commit(struct spa *s, struct lcpfs_error *err);
 /* 0, or the failure that made the handle unusable, or LCPFS_EROFS. Every change begins with this. */
 int spa_may_write(struct spa *s, struct lcpfs_error *err);
+/*
+ * The end of a change that was checked before and then failed half-way with rc (0: nothing): what is in memory is of no use any more, so the
+ * handle is dead and the pool stays as the last commit left it. Returns rc.
+ */
+int spa_spoilt(struct spa *s, int rc, const struct lcpfs_error *why);
 
 void spa_client_add(struct spa *s, struct spa_client *c);
 void spa_client_remove(struct spa *s, struct spa_client *c);
@@ -71,7 +76,11 @@ int spa_node_read(struct spa *s, const struct blkptr *bp, uint8_t **ptrs_body, u
 uint64_t spa_new_id(struct spa *s);
 uint64_t spa_guid(struct spa *s, const char *purpose, uint64_t n);
 
-/* The free space an operation may use: normal ops keep slop, freeing ops slop/2, destroy slop/4 (design: free >= slop + 2 x dirty). */
+/*
+ * The free space an operation may use: normal ops keep slop, freeing ops slop/2, destroy slop/4 (design: free >= slop + 2 x dirty).
+ * Of freeing ops no more is asked than what their nodes take when written: these are written early when the estimate is too high, and give up
+ * their place at once when they change again. Every change begins with this.
+ */
 enum spa_admit { ADMIT_NORMAL, ADMIT_FREEING, ADMIT_DESTROY };
 int spa_admit(struct spa *s, enum spa_admit kind, uint64_t extra_bytes, struct lcpfs_error *err);
 void spa_usage(struct spa *s, uint64_t *total_bytes, uint64_t *used_bytes, uint64_t *avail_bytes);

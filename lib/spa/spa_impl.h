@@ -14,6 +14,7 @@ struct spa_private {
 	uint64_t high_txg;                  /* highest seen on any label at open */
 	bool committed;                     /* something was published through this handle */
 	bool rewound;                       /* the newest uberblock was not taken */
+	uint64_t open_size;                 /* of the device when it was opened */
 	uint64_t freed_before;              /* sectors that the newest commit freed more than it took, as far as not loaded */
 };
 
@@ -21,7 +22,9 @@ struct spa_private {
 int spa_space_open(struct spa *s, const struct blkptr *newest, const struct blkptr *prev, struct lcpfs_error *err);
 /* Needs zio: marks the nodes of the kept space trees. */
 int spa_space_overlay(struct spa *s, const struct blkptr *newest, const struct blkptr *prev, struct lcpfs_error *err);
-int spa_space_republish(struct spa *s, struct lcpfs_error *err);
+/* The tree just written, for reading pages once it is published: made before, because nothing may fail after. */
+int spa_space_next(struct spa *s, struct btree **next, struct lcpfs_error *err);
+void spa_space_published(struct spa *s, struct btree *next);
 int spa_space_write(struct spa *s, struct lcpfs_error *err);
 int spa_grow(void *arg, uint32_t sectors, struct lcpfs_error *err);
 int spa_sync_chunks(struct spa *s, struct lcpfs_error *err);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "spa/spa_impl.h"
 
@@ -28,9 +29,21 @@ static int load_page(void *arg, uint32_t chunk, uint32_t page, uint8_t used[SPAC
                      struct lcpfs_error *err)
 {
 	struct spa *s = arg;
+	struct lcpfs_error why = { 0 };
 	int rc = page_of(s->priv->space_read, chunk, page, used, err);
 
-	return rc ? rc : page_of(s->priv->space_prev, chunk, page, busy_extra, err);
+	if (rc)
+		return rc;
+	rc = page_of(s->priv->space_prev, chunk, page, busy_extra, &why);
+	if (!rc || rc == -LCPFS_ENOMEM) {
+		if (rc && err)
+			*err = why;
+		return rc;
+	}
+	/* what the commit before used is not known: nothing here is taken before the next one is safe */
+	log_msg(LCPFS_LOG_WARN, "spa", "%s: free space as the commit before had it: %s", s->name, why.msg);
+	memset(busy_extra, 0xff, SPACE_PAGE_BYTES);
+	return 0;
 }
 
 static int peek_page(void *arg, uint32_t chunk, uint32_t page, uint32_t *n_free, struct lcpfs_error *err)
@@ -130,14 +143,19 @@ int spa_space_overlay(struct spa *s, const struct blkptr *newest, const struct b
 	return overlay_trees(s, newest, s->priv->space_prev ? prev : NULL, err);
 }
 
-int spa_space_republish(struct spa *s, struct lcpfs_error *err)
+int spa_space_next(struct spa *s, struct btree **next, struct lcpfs_error *err)
+{
+	return btree_open(next, &s->priv->read_store, btree_root(s->space_tree), 0, NULL, err);
+}
+
+void spa_space_published(struct spa *s, struct btree *next)
 {
 	struct spa_private *p = s->priv;
 
 	btree_close(p->space_read);
 	btree_close(p->space_prev);
-	p->space_read = p->space_prev = NULL;
-	return btree_open(&p->space_read, &p->read_store, btree_root(s->space_tree), 0, NULL, err);
+	p->space_read = next;
+	p->space_prev = NULL;
 }
 
 static int put_page(void *arg, uint32_t chunk, uint32_t page, const uint8_t *value, size_t len, struct lcpfs_error *err)

@@ -286,17 +286,20 @@ int vdev_grow(struct vdev *v, uint64_t min_bytes, uint64_t created_txg, uint32_t
 	return rc;
 }
 
-uint64_t vdev_growable(const struct vdev *v)
+/* Placing grows the pool on another thread, so the list of chunks is read under the lock. */
+uint64_t vdev_growable(struct vdev *v)
 {
 	uint64_t sum = 0;
 	struct run *r;
-	size_t n;
+	size_t n = 0;
 
 	if (!v->cfg.n_devices)
 		return 0;
 	if (open_ended(v) && vdev_resizable(v))
 		return UINT64_MAX;
+	pthread_rwlock_rdlock(&v->lock);
 	r = free_runs(v, &n);
+	pthread_rwlock_unlock(&v->lock);
 	for (size_t i = 0; r && i < n; i++)
 		sum += r[i].units * UNIT;
 	free(r);

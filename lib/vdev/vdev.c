@@ -213,6 +213,8 @@ bool vdev_is_image(const struct vdev *v)
 	return (v->dev->flags & LCPFS_DEV_IMAGE) || (v->cfg.n_devices && !v->cfg.devices[0].size);
 }
 
+bool vdev_front_lost(const struct vdev *v) { return v->front_bad; }
+
 static int check_chunk(const struct vdev *v, const struct config *c, const struct cfg_chunk *k, struct lcpfs_error *err)
 {
 	uint64_t size = c->devices[0].size, start, end;

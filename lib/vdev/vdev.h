@@ -50,6 +50,7 @@ const struct uberblock *vdev_current(const struct vdev *v); /* selected or last 
 const struct config *vdev_config(const struct vdev *v);
 struct config *vdev_config_edit(struct vdev *v);  /* marks it changed: the next publish writes a new generation */
 bool vdev_is_image(const struct vdev *v);
+bool vdev_front_lost(const struct vdev *v);       /* opened by the back label; the next publish makes the front one whole */
 const struct label *vdev_label(const struct vdev *v);
 struct lcpfs_blockdev *vdev_dev(const struct vdev *v);
 
@@ -70,7 +71,7 @@ int vdev_discard(struct vdev *v, uint64_t addr, uint64_t len, struct lcpfs_error
  */
 int vdev_grow(struct vdev *v, uint64_t min_bytes, uint64_t created_txg, uint32_t *chunk_id, struct lcpfs_error *err);
 /* Bytes the pool could still grow by (disks: columns not given out; images: of `size`, else UINT64_MAX). */
-uint64_t vdev_growable(const struct vdev *v);
+uint64_t vdev_growable(struct vdev *v);
 /* Images: cut the last chunk's column so that it ends at or after `sector` of that chunk; in memory, published later. */
 int vdev_trim_last(struct vdev *v, uint32_t sector, struct lcpfs_error *err);
 

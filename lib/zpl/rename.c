@@ -210,6 +210,8 @@ int zpl_remove_tree(struct dataset *ds, uint64_t dir, const char *name, size_t l
 		rc = remove_step(ds, &s, err);
 		if (!rc)
 			rc = zpl_end(ds, err);
+		if (!rc)
+			rc = zpl_begin(ds, ADMIT_FREEING, 0, err);
 	}
 	free(s.l);
 	return rc ? rc : zpl_unlink(ds, dir, name, len, now, err);

@@ -35,6 +35,7 @@ static void state_close(struct dataset *ds)
 	zi_drop_all(z);
 	buf_fini(&z->pack.body);
 	free(z->pack.ent);
+	free(z->lowered);
 	pthread_mutex_destroy(&z->lock);
 	pthread_cond_destroy(&z->came);
 	free(z);
@@ -43,7 +44,7 @@ static void state_close(struct dataset *ds)
 
 void zpl_init(void)
 {
-	static const struct zpl_hooks hooks = { .flush = zpl_flush, .close = state_close };
+	static const struct zpl_hooks hooks = { .flush = zpl_commit, .close = state_close };
 
 	dmu_set_zpl_hooks(&hooks);
 }
@@ -57,7 +58,7 @@ void zpl_set_codec(struct dataset *ds, struct codec_spec c)
 		z->codec = c;
 }
 
-static size_t waiting_bytes(const struct zpl *z)
+size_t zpl_waiting_bytes(const struct zpl *z)
 {
 	return z->job_bytes + z->pack.body.len + (z->open.dirty ? z->open.len : 0);
 }
@@ -73,14 +74,15 @@ int zpl_begin(struct dataset *ds, enum spa_admit kind, uint64_t extra, struct lc
 		rc = zpl_state(ds, &z, err);
 	if (rc)
 		return rc;
-	dmu_dirty(ds);
-	rc = spa_admit(ds->spa, kind, extra + waiting_bytes(z), err);
+	rc = spa_admit(ds->spa, kind, extra + zpl_waiting_bytes(z), err);
 	/* what waits takes less once it is compressed */
-	if (rc == -LCPFS_ENOSPC && waiting_bytes(z)) {
+	if (rc == -LCPFS_ENOSPC && zpl_waiting_bytes(z)) {
 		rc = zpl_flush(ds, err);
 		if (!rc)
 			rc = spa_admit(ds->spa, kind, extra, err);
 	}
+	if (!rc)
+		dmu_dirty(ds);
 	return rc;
 }
 
