@@ -56,12 +56,14 @@ static int ds_write(struct spa_client *c, struct lcpfs_error *err)
 	rc = btree_write(ds->tree, err);
 	if (rc)
 		return rc;
+	ds->rec_dirty = true; /* until the record names the new root */
 	ds->rec.root = *btree_root(ds->tree);
 	ds->rec.height = (uint8_t)(ptr_is_null(&ds->rec.root) ? 0 : ds->rec.root.level + 1);
 	rc = dead_write(ds, err);
 	if (!rc)
 		rc = dmu_rec_put(ds->spa, &ds->rec, err);
-	ds->rec_dirty = false;
+	if (!rc)
+		ds->rec_dirty = false;
 	return rc;
 }
 
@@ -187,14 +189,42 @@ int dmu_settle_head(struct dataset *ds, struct lcpfs_error *err)
 	return rc ? rc : ds->writable ? zio_wait(ds->spa->zio, err) : 0;
 }
 
-int dmu_forget(struct spa *s, uint64_t id, const char *name, struct lcpfs_error *err)
+int dmu_check_closed(struct spa *s, uint64_t id, const char *name, struct lcpfs_error *err)
 {
 	struct dataset *ds = dmu_find_open(s, id);
 
-	if (!ds)
-		return 0;
-	if (ds->refs)
-		return lcpfs_fail(err, LCPFS_EBUSY, "'%s' is open", name);
+	return ds && ds->refs ? lcpfs_fail(err, LCPFS_EBUSY, "'%s' is open", name) : 0;
+}
+
+int dmu_refresh_names(struct spa *s, struct lcpfs_error *err)
+{
+	int rc = 0;
+
+	for (struct spa_client *c = s->clients; c && !rc; c = c->next) {
+		struct dataset *ds = of_client(c);
+		struct buf name = { 0 };
+
+		rc = dmu_full_name(s, ds->rec.id, &name, err);
+		buf_u8(&name, 0);
+		if (!rc && name.failed)
+			rc = lcpfs_nomem(err);
+		if (rc) {
+			buf_fini(&name);
+		} else {
+			free(ds->name);
+			ds->name = (char *)name.data;
+		}
+	}
+	return rc;
+}
+
+int dmu_forget(struct spa *s, uint64_t id, const char *name, struct lcpfs_error *err)
+{
+	struct dataset *ds = dmu_find_open(s, id);
+	int rc = dmu_check_closed(s, id, name, err);
+
+	if (!ds || rc)
+		return rc;
 	spa_client_remove(s, &ds->client);
 	ds_free(ds);
 	return 0;

@@ -11,30 +11,34 @@
 
 static int load_chain(struct dataset *ds, struct lcpfs_error *err)
 {
-	uint64_t id = ds->rec.prev_snap;
-	size_t cap = 0;
+	uint64_t id = ds->rec.prev_snap, *chain = NULL;
+	size_t cap = 0, n = 0;
+	int rc = 0;
 
-	free(ds->chain);
-	ds->chain = NULL;
-	ds->n_chain = 0;
-	while (id) {
+	while (id && !rc) {
 		struct dsrec r;
-		int rc = dmu_rec_get(ds->spa, id, &r, err);
 
-		if (rc)
-			return rc;
-		if (ds->n_chain && r.created_txg >= ds->chain[ds->n_chain - 1])
-			return lcpfs_fail(err, LCPFS_ECORRUPT, "snapshots before '%s': txgs do not descend", ds->name);
-		if (ds->n_chain == cap) {
-			uint64_t *p = realloc(ds->chain, (cap = cap ? 2 * cap : 16) * sizeof *p);
+		rc = dmu_prev_get(ds->spa, id, n ? chain[n - 1] : UINT64_MAX, &r, err);
+		if (!rc && n == cap) {
+			uint64_t *p = realloc(chain, (cap = cap ? 2 * cap : 16) * sizeof *p);
 
-			if (!p)
-				return lcpfs_nomem(err);
-			ds->chain = p;
+			if (p)
+				chain = p;
+			else
+				rc = lcpfs_nomem(err);
 		}
-		ds->chain[ds->n_chain++] = r.created_txg;
-		id = r.prev_snap;
+		if (!rc) {
+			chain[n++] = r.created_txg;
+			id = r.prev_snap;
+		}
 	}
+	if (rc) {
+		free(chain);
+		return rc;
+	}
+	free(ds->chain);
+	ds->chain = chain;
+	ds->n_chain = n;
 	return 0;
 }
 

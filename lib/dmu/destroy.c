@@ -116,6 +116,8 @@ static int destroy_between(struct spa *s, const struct dsrec *snap, uint64_t *fr
 		rc = dead_remove(s, next.id, snap->prev_snap_txg, snap->created_txg, err);
 	if (!rc)
 		rc = dead_move(s, snap->id, next.id, err);
+	if (!rc)
+		rc = dmu_next_hint(s, snap->prev_snap, next.id, err);
 	next.prev_snap = snap->prev_snap;
 	next.prev_snap_txg = snap->prev_snap_txg;
 	return rc ? rc : dmu_rec_put(s, &next, err);
@@ -131,24 +133,44 @@ static int destroy_end(struct spa *s, const struct dsrec *snap, uint64_t *freed,
 	return rc ? rc : dmu_child_count(s, snap->prev_snap, -1, err);
 }
 
+int dmu_destroy_snap_check(struct spa *s, const char *name, struct dsrec *snap, struct lcpfs_error *err)
+{
+	int rc = spa_may_write(s, err);
+
+	if (!rc)
+		rc = dmu_lookup(s, name, snap, err);
+	if (!rc && snap->kind != DS_SNAPSHOT)
+		rc = lcpfs_fail(err, LCPFS_EINVAL, "'%s' is no snapshot", name);
+	if (!rc)
+		rc = dmu_prop_each(s, snap->id, is_hold, (void *)(uintptr_t)name, err);
+	if (!rc && snap->n_children > 1)
+		rc = lcpfs_fail(err, LCPFS_EHELD, "%u clones or branches stand on snapshot '%s': destroy or promote them first",
+		    snap->n_children, name);
+	return rc ? rc : dmu_check_closed(s, snap->id, name, err);
+}
+
+static int remove_snap(struct spa *s, const struct dsrec *snap, const char *at, uint64_t *freed, struct lcpfs_error *err)
+{
+	int rc = snap->n_children ? destroy_between(s, snap, freed, err) : destroy_end(s, snap, freed, err);
+
+	if (!rc)
+		rc = name_del(s, snap->parent, at, err);
+	if (!rc)
+		rc = snaptxg_del(s, snap->parent, snap->created_txg, err);
+	if (!rc)
+		rc = prop_drop_all(s, snap->id, err);
+	return rc ? rc : rec_del(s, snap->id, err);
+}
+
 int dmu_destroy_snap(struct spa *s, const char *name, uint64_t *freed_bytes, struct lcpfs_error *err)
 {
 	struct dsrec snap;
 	struct ds_name n;
 	uint64_t freed = 0;
-	int rc = spa_may_write(s, err);
+	int rc = ds_name_parse(&n, name, err);
 
 	if (!rc)
-		rc = ds_name_parse(&n, name, err);
-	if (!rc)
-		rc = dmu_lookup(s, name, &snap, err);
-	if (!rc && snap.kind != DS_SNAPSHOT)
-		rc = lcpfs_fail(err, LCPFS_EINVAL, "'%s' is no snapshot", name);
-	if (!rc)
-		rc = dmu_prop_each(s, snap.id, is_hold, (void *)(uintptr_t)name, err);
-	if (!rc && snap.n_children > 1)
-		rc = lcpfs_fail(err, LCPFS_EHELD, "%u clones or branches stand on snapshot '%s': destroy or promote them first",
-		    snap.n_children, name);
+		rc = dmu_destroy_snap_check(s, name, &snap, err);
 	if (!rc)
 		rc = spa_admit(s, ADMIT_DESTROY, 0, err);
 	if (!rc)
@@ -157,19 +179,12 @@ int dmu_destroy_snap(struct spa *s, const char *name, uint64_t *freed_bytes, str
 		rc = dmu_rec_get(s, snap.id, &snap, err);
 	if (!rc)
 		rc = dmu_forget(s, snap.id, name, err);
-	if (!rc)
-		rc = snap.n_children ? destroy_between(s, &snap, &freed, err) : destroy_end(s, &snap, &freed, err);
-	if (!rc)
-		rc = name_del(s, snap.parent, n.snap, err);
-	if (!rc)
-		rc = snaptxg_del(s, snap.parent, snap.created_txg, err);
-	if (!rc)
-		rc = prop_drop_all(s, snap.id, err);
-	if (!rc)
-		rc = rec_del(s, snap.id, err);
+	if (rc)
+		return rc;
+	rc = remove_snap(s, &snap, n.snap, &freed, err);
 	if (freed_bytes)
 		*freed_bytes += freed;
-	return rc;
+	return spa_spoilt(s, rc, err);
 }
 
 static int refuse(void *arg, const char *name, const struct dsrec *r, struct lcpfs_error *err)
@@ -180,25 +195,47 @@ static int refuse(void *arg, const char *name, const struct dsrec *r, struct lcp
 	return lcpfs_fail(err, LCPFS_EHELD, "'%s' has %s '%s'", what[0], what[1], name);
 }
 
-int dmu_destroy_head(struct spa *s, const char *name, struct lcpfs_error *err)
+static int check_destroy_head(struct spa *s, const char *name, const struct ds_name *n, struct dsrec *r, struct lcpfs_error *err)
 {
 	const char *snaps[] = { name, "snapshot" }, *children[] = { name, "the child dataset" };
-	struct ds_name n;
-	struct dsrec r;
 	int rc = spa_may_write(s, err);
 
-	if (!rc)
-		rc = ds_name_parse(&n, name, err);
-	if (!rc && n.is_root)
+	if (!rc && n->is_root && !n->is_snap)
 		rc = lcpfs_fail(err, LCPFS_EINVAL, "the root dataset cannot be destroyed");
 	if (!rc)
-		rc = dmu_lookup(s, name, &r, err);
-	if (!rc && r.kind == DS_SNAPSHOT)
+		rc = dmu_lookup(s, name, r, err);
+	if (!rc && r->kind == DS_SNAPSHOT)
 		rc = lcpfs_fail(err, LCPFS_EINVAL, "'%s' is a snapshot", name);
 	if (!rc)
-		rc = dmu_each(s, r.id, true, refuse, snaps, err);
+		rc = dmu_each(s, r->id, true, refuse, snaps, err);
 	if (!rc)
-		rc = dmu_each(s, r.id, false, refuse, children, err);
+		rc = dmu_each(s, r->id, false, refuse, children, err);
+	return rc ? rc : dmu_check_closed(s, r->id, name, err);
+}
+
+static int remove_head(struct spa *s, const struct dsrec *r, const char *last, struct lcpfs_error *err)
+{
+	int rc = dmu_free_tree(s, &r->root, r->prev_snap_txg, NULL, err);
+
+	if (!rc)
+		rc = dead_move(s, r->id, 0, err);
+	if (!rc)
+		rc = dmu_child_count(s, r->prev_snap, -1, err);
+	if (!rc)
+		rc = name_del(s, r->parent, last, err);
+	if (!rc)
+		rc = prop_drop_all(s, r->id, err);
+	return rc ? rc : rec_del(s, r->id, err);
+}
+
+int dmu_destroy_head(struct spa *s, const char *name, struct lcpfs_error *err)
+{
+	struct ds_name n;
+	struct dsrec r;
+	int rc = ds_name_parse(&n, name, err);
+
+	if (!rc)
+		rc = check_destroy_head(s, name, &n, &r, err);
 	if (!rc)
 		rc = spa_admit(s, ADMIT_DESTROY, 0, err);
 	if (!rc)
@@ -207,15 +244,5 @@ int dmu_destroy_head(struct spa *s, const char *name, struct lcpfs_error *err)
 		rc = dmu_rec_get(s, r.id, &r, err);
 	if (!rc)
 		rc = dmu_forget(s, r.id, name, err);
-	if (!rc)
-		rc = dmu_free_tree(s, &r.root, r.prev_snap_txg, NULL, err);
-	if (!rc)
-		rc = dead_move(s, r.id, 0, err);
-	if (!rc)
-		rc = dmu_child_count(s, r.prev_snap, -1, err);
-	if (!rc)
-		rc = name_del(s, r.parent, n.last, err);
-	if (!rc)
-		rc = prop_drop_all(s, r.id, err);
-	return rc ? rc : rec_del(s, r.id, err);
+	return rc ? rc : spa_spoilt(s, remove_head(s, &r, n.last, err), err);
 }

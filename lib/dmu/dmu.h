@@ -45,6 +45,8 @@ int dmu_rec_put(struct spa *s, const struct dsrec *r, struct lcpfs_error *err);
 /* Open; the same head opened twice is one struct. A snapshot is read-only. */
 int dmu_open(struct spa *s, const char *name, struct dataset **out, struct lcpfs_error *err);
 int dmu_open_id(struct spa *s, uint64_t id, struct dataset **out, struct lcpfs_error *err);
+/* LCPFS_EBUSY when someone has it open. */
+int dmu_check_closed(struct spa *s, uint64_t id, const char *name, struct lcpfs_error *err);
 void dmu_close(struct dataset *ds); /* NULL: nothing. Uncommitted changes stay until commit: spa holds dirty heads open */
 int dmu_full_name(struct spa *s, uint64_t id, struct buf *out, struct lcpfs_error *err);
 
@@ -54,6 +56,8 @@ int dmu_rename(struct spa *s, const char *from, const char *to, struct lcpfs_err
 int dmu_destroy_head(struct spa *s, const char *name, struct lcpfs_error *err); /* no snapshots, no children; else LCPFS_EHELD */
 /* Several snapshots ("ds@x") at one instant: all or none. guid 0: made here. */
 int dmu_snapshot(struct spa *s, const char *const *names, size_t n, struct lcpfs_error *err);
+/* Every refusal of dmu_destroy_snap, and the record. */
+int dmu_destroy_snap_check(struct spa *s, const char *name, struct dsrec *snap, struct lcpfs_error *err);
 int dmu_destroy_snap(struct spa *s, const char *name, uint64_t *freed_bytes, struct lcpfs_error *err);
 int dmu_clone(struct spa *s, const char *snap, const char *name, struct lcpfs_error *err);
 /* The snapshot of another dataset that this head's path goes on with, 0: none. Derived, so that nothing can make it stale. */

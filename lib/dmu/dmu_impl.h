@@ -11,8 +11,9 @@ struct dead_delta {
 };
 
 /* Split "a/b@c": parent path and last part; "@c" or NULL snapshot. Checks every level. */
+#define DS_NAME_MAX 1023u /* "a/b/c", without the snapshot */
 struct ds_name {
-	char parent[1024], last[NAME_MAX_BYTES + 1], dataset[1024 + 256], snap[NAME_MAX_BYTES + 1];
+	char parent[DS_NAME_MAX + 1], last[NAME_MAX_BYTES + 1], dataset[DS_NAME_MAX + 1], snap[NAME_MAX_BYTES + 1];
 	bool is_snap, is_root;
 };
 int ds_name_parse(struct ds_name *out, const char *name, struct lcpfs_error *err);
@@ -20,6 +21,10 @@ int ds_name_parse(struct ds_name *out, const char *name, struct lcpfs_error *err
 struct dataset *dmu_find_open(struct spa *s, uint64_t id);
 /* Everything of heads is in the pool tree; afterwards records and roots there are true. */
 int dmu_settle(struct spa *s, struct lcpfs_error *err);
+/* The snapshot `id` of a prev path; its txg must be below `below`, so that following prev links comes to an end on any image. */
+int dmu_prev_get(struct spa *s, uint64_t id, uint64_t below, struct dsrec *out, struct lcpfs_error *err);
+/* Full names of open datasets are made anew after something was renamed. */
+int dmu_refresh_names(struct spa *s, struct lcpfs_error *err);
 /* Fails when someone holds the head open; forgets it when nobody does. After dmu_settle. */
 int dmu_forget(struct spa *s, uint64_t id, const char *name, struct lcpfs_error *err);
 
@@ -34,12 +39,14 @@ int dead_remove(struct spa *s, uint64_t ds, uint64_t after, uint64_t upto, struc
 int name_put(struct spa *s, uint64_t parent, const char *name, uint64_t id, struct lcpfs_error *err);
 int name_del(struct spa *s, uint64_t parent, const char *name, struct lcpfs_error *err);
 int name_get(struct spa *s, uint64_t parent, const char *name, uint64_t *id, struct lcpfs_error *err); /* -LCPFS_ENOENT */
+int name_taken(struct spa *s, uint64_t parent, const char *name, bool *taken, struct lcpfs_error *err);
 int name_of(struct spa *s, uint64_t parent, uint64_t id, struct buf *out, struct lcpfs_error *err);
 int snaptxg_put(struct spa *s, uint64_t ds, uint64_t txg, uint64_t id, struct lcpfs_error *err);
 int snaptxg_del(struct spa *s, uint64_t ds, uint64_t txg, struct lcpfs_error *err);
 int rec_del(struct spa *s, uint64_t id, struct lcpfs_error *err);
 int prop_drop_all(struct spa *s, uint64_t id, struct lcpfs_error *err);
 int dmu_child_count(struct spa *s, uint64_t snap_id, int delta, struct lcpfs_error *err);
+int dmu_next_hint(struct spa *s, uint64_t snap_id, uint64_t next, struct lcpfs_error *err); /* a successor, to look at first */
 /* Free every block of the tree at root with birth > floor. */
 int dmu_free_tree(struct spa *s, const struct blkptr *root, uint64_t floor, uint64_t *bytes, struct lcpfs_error *err);
 /* The one record whose prev is snap. */

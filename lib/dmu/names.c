@@ -72,6 +72,16 @@ int dmu_rec_get(struct spa *s, uint64_t id, struct dsrec *out, struct lcpfs_erro
 	return rc;
 }
 
+int dmu_prev_get(struct spa *s, uint64_t id, uint64_t below, struct dsrec *out, struct lcpfs_error *err)
+{
+	int rc = dmu_rec_get(s, id, out, err);
+
+	if (!rc && (out->kind != DS_SNAPSHOT || out->created_txg >= below))
+		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "dataset %" PRIu64 " of txg %" PRIu64 " cannot be the snapshot before txg %" PRIu64, id,
+		    out->created_txg, below);
+	return rc;
+}
+
 int dmu_rec_put(struct spa *s, const struct dsrec *r, struct lcpfs_error *err)
 {
 	struct dataset *ds = dmu_find_open(s, r->id);
@@ -143,6 +153,15 @@ int name_get(struct spa *s, uint64_t parent, const char *name, uint64_t *id, str
 		rc = -LCPFS_ENOENT;
 	btree_cursor_close(&c);
 	return rc;
+}
+
+int name_taken(struct spa *s, uint64_t parent, const char *name, bool *taken, struct lcpfs_error *err)
+{
+	uint64_t id;
+	int rc = name_get(s, parent, name, &id, err);
+
+	*taken = rc == 0;
+	return rc == -LCPFS_ENOENT ? 0 : rc;
 }
 
 int snaptxg_put(struct spa *s, uint64_t ds, uint64_t txg, uint64_t id, struct lcpfs_error *err)
@@ -294,7 +313,8 @@ int dmu_create(struct spa *s, const char *name, struct dataset **out, struct lcp
 {
 	struct ds_name n;
 	struct dsrec r;
-	uint64_t parent = 0, id;
+	uint64_t parent = 0;
+	bool taken = false;
 	int rc = ds_name_parse(&n, name, err);
 
 	if (!rc)
@@ -307,9 +327,13 @@ int dmu_create(struct spa *s, const char *name, struct dataset **out, struct lcp
 		rc = resolve(s, n.parent, &parent, err);
 		if (rc == -LCPFS_ENOENT)
 			return lcpfs_fail(err, LCPFS_ENOENT, "cannot create '%s': no dataset '%s' to hold it", name, n.parent);
-		if (!rc && name_get(s, parent, n.last, &id, err) == 0)
+		if (!rc)
+			rc = name_taken(s, parent, n.last, &taken, err);
+		if (taken)
 			return lcpfs_fail(err, LCPFS_EEXIST, "dataset '%s' already exists", name);
 	}
+	if (!rc)
+		rc = spa_admit(s, ADMIT_NORMAL, 0, err);
 	if (rc)
 		return rc;
 	new_rec(s, &r, DS_FS, parent);
@@ -322,15 +346,17 @@ int dmu_create(struct spa *s, const char *name, struct dataset **out, struct lcp
 		rc = dmu_open_id(s, r.id, out, err);
 	if (!rc)
 		(*out)->info.next_seq = SEQ_FIRST;
-	return rc;
+	return spa_spoilt(s, rc, err);
 }
 
 struct listed { char name[NAME_MAX_BYTES + 1]; struct dsrec rec; };
-struct listing { struct spa *s; bool snaps; struct listed *e; size_t n, cap; };
+struct listing { struct spa *s; uint64_t parent; bool snaps; struct listed *e; size_t n, cap; };
 
 static int collect(void *arg, const char *name, uint64_t id, struct lcpfs_error *err)
 {
 	struct listing *l = arg;
+	struct listed *at;
+	int rc;
 
 	if ((name[0] == '@') != l->snaps)
 		return 0;
@@ -341,8 +367,14 @@ static int collect(void *arg, const char *name, uint64_t id, struct lcpfs_error 
 			return lcpfs_nomem(err);
 		l->e = p;
 	}
-	snprintf(l->e[l->n].name, sizeof l->e[l->n].name, "%s", name + (name[0] == '@'));
-	return dmu_rec_get(l->s, id, &l->e[l->n++].rec, err);
+	at = &l->e[l->n++];
+	snprintf(at->name, sizeof at->name, "%s", name + (name[0] == '@'));
+	rc = dmu_rec_get(l->s, id, &at->rec, err);
+	/* one parent each and never the root: following children comes to an end */
+	if (!rc && (id == DS_ROOT_ID || at->rec.parent != l->parent || (at->rec.kind == DS_SNAPSHOT) != l->snaps))
+		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "'%s' under dataset %" PRIu64 " is dataset %" PRIu64 ", whose record says otherwise", name,
+		    l->parent, id);
+	return rc;
 }
 
 static int by_txg(const void *a, const void *b)
@@ -355,7 +387,7 @@ static int by_txg(const void *a, const void *b)
 int dmu_each(struct spa *s, uint64_t parent, bool snaps,
              int (*visit)(void *arg, const char *name, const struct dsrec *r, struct lcpfs_error *err), void *arg, struct lcpfs_error *err)
 {
-	struct listing l = { .s = s, .snaps = snaps };
+	struct listing l = { .s = s, .parent = parent, .snaps = snaps };
 	int rc = each_name(s, parent, collect, &l, err);
 
 	if (!rc && snaps && l.n)
@@ -368,7 +400,8 @@ int dmu_each(struct spa *s, uint64_t parent, bool snaps,
 
 static int rename_snap(struct spa *s, const struct ds_name *a, const struct ds_name *b, struct lcpfs_error *err)
 {
-	uint64_t ds, id, other;
+	uint64_t ds, id;
+	bool taken = false;
 	int rc = resolve(s, a->dataset, &ds, err);
 
 	if (!rc)
@@ -377,16 +410,40 @@ static int rename_snap(struct spa *s, const struct ds_name *a, const struct ds_n
 		return lcpfs_fail(err, LCPFS_ENOENT, "no snapshot '%s%s'", a->dataset, a->snap);
 	if (rc)
 		return rc;
-	if (name_get(s, ds, b->snap, &other, err) == 0)
+	rc = name_taken(s, ds, b->snap, &taken, err);
+	if (taken)
 		return lcpfs_fail(err, LCPFS_EEXIST, "snapshot '%s%s' already exists", b->dataset, b->snap);
+	if (!rc)
+		rc = spa_admit(s, ADMIT_NORMAL, 0, err);
+	if (rc)
+		return rc;
 	rc = name_del(s, ds, a->snap, err);
-	return rc ? rc : name_put(s, ds, b->snap, id, err);
+	if (!rc)
+		rc = name_put(s, ds, b->snap, id, err);
+	return spa_spoilt(s, rc, err);
+}
+
+/* Names below a dataset get as much longer as its own: the longest must stay within what a name may have. */
+struct longest { struct spa *s; size_t above, max; };
+
+static int measure(void *arg, const char *name, const struct dsrec *r, struct lcpfs_error *err)
+{
+	struct longest *l = arg, below = { l->s, l->above + 1 + strlen(name), l->max };
+	int rc = 0;
+
+	if (below.above > l->max)
+		return lcpfs_fail(err, LCPFS_ENAMETOOLONG, "dataset '%s': its name would have over %zu bytes", name, l->max);
+	if (r->kind != DS_SNAPSHOT)
+		rc = dmu_each(l->s, r->id, false, measure, &below, err);
+	return rc;
 }
 
 static int rename_head(struct spa *s, const struct ds_name *a, const struct ds_name *b, struct lcpfs_error *err)
 {
 	size_t len = strlen(a->dataset);
-	uint64_t from, to, id, other;
+	struct longest l = { s, strlen(b->dataset), DS_NAME_MAX };
+	uint64_t from, to, id;
+	bool taken = false;
 	struct dsrec r;
 	int rc = resolve(s, a->parent, &from, err);
 
@@ -402,15 +459,24 @@ static int rename_head(struct spa *s, const struct ds_name *a, const struct ds_n
 		return lcpfs_fail(err, LCPFS_ENOENT, "no dataset '%s' to hold '%s'", b->parent, b->dataset);
 	if (rc)
 		return rc;
-	if (name_get(s, to, b->last, &other, err) == 0)
+	rc = name_taken(s, to, b->last, &taken, err);
+	if (taken)
 		return lcpfs_fail(err, LCPFS_EEXIST, "dataset '%s' already exists", b->dataset);
-	rc = dmu_rec_get(s, id, &r, err);
-	r.parent = to;
 	if (!rc)
-		rc = name_del(s, from, a->last, err);
+		rc = dmu_each(s, id, false, measure, &l, err);
+	if (!rc)
+		rc = dmu_rec_get(s, id, &r, err);
+	if (!rc)
+		rc = spa_admit(s, ADMIT_NORMAL, 0, err);
+	if (rc)
+		return rc;
+	r.parent = to;
+	rc = name_del(s, from, a->last, err);
 	if (!rc)
 		rc = name_put(s, to, b->last, id, err);
-	return rc ? rc : dmu_rec_put(s, &r, err);
+	if (!rc)
+		rc = dmu_rec_put(s, &r, err);
+	return spa_spoilt(s, rc, err);
 }
 
 int dmu_rename(struct spa *s, const char *from, const char *to, struct lcpfs_error *err)
@@ -428,5 +494,6 @@ int dmu_rename(struct spa *s, const char *from, const char *to, struct lcpfs_err
 		return lcpfs_fail(err, LCPFS_EINVAL, "cannot rename '%s' to '%s': a snapshot stays with its dataset", from, to);
 	if (!a.is_snap && (a.is_root || b.is_root))
 		return lcpfs_fail(err, LCPFS_EINVAL, "the root dataset has no name to change");
-	return a.is_snap ? rename_snap(s, &a, &b, err) : rename_head(s, &a, &b, err);
+	rc = a.is_snap ? rename_snap(s, &a, &b, err) : rename_head(s, &a, &b, err);
+	return rc ? rc : spa_spoilt(s, dmu_refresh_names(s, err), err);
 }

@@ -74,6 +74,9 @@ int dmu_prop_set(struct spa *s, uint64_t id, const char *name, const char *value
 		return lcpfs_fail(err, LCPFS_EINVAL, "property name of %zu bytes", n);
 	if (value && strlen(value) > VAL_MAX)
 		return lcpfs_fail(err, LCPFS_EINVAL, "the value of '%s' is over 8 KiB", name);
+	rc = spa_admit(s, value ? ADMIT_NORMAL : ADMIT_FREEING, 0, err);
+	if (rc)
+		return rc;
 	klen = key_u64_str(key, TBL_PROP, id, name, n);
 	s->changed = true;
 	if (value)

@@ -19,8 +19,6 @@ static int put_on(struct spa *s, struct dsrec *h, const struct dsrec *snap, cons
 
 	if (keep) {
 		strncat(at, keep, NAME_MAX_BYTES);
-		if (name_get(s, h->id, at, &id, err) == 0)
-			return lcpfs_fail(err, LCPFS_EEXIST, "cannot keep '%s' as snapshot '%s': it already exists", name, keep);
 		rc = snapshot_one(s, h->id, at, 0, &id, err);
 		if (!rc)
 			rc = dmu_rec_get(s, h->id, h, err);
@@ -51,27 +49,40 @@ static int put_on(struct spa *s, struct dsrec *h, const struct dsrec *snap, cons
 	return dmu_rec_put(s, h, err);
 }
 
-int dmu_rebase(struct spa *s, uint64_t head_id, uint64_t snap_id, const char *keep, struct lcpfs_error *err)
+static int check_keep(struct spa *s, uint64_t head_id, const char *keep, struct lcpfs_error *err)
 {
-	struct dataset *open = dmu_find_open(s, head_id);
-	struct buf name = { 0 };
-	struct dsrec h, snap;
+	char at[NAME_MAX_BYTES + 2] = "@";
+	bool taken = false;
 	int rc;
 
-	if (open && open->refs)
-		return lcpfs_fail(err, LCPFS_EBUSY, "'%s' is open", open->name);
-	rc = dmu_settle(s, err);
-	if (!rc)
-		rc = dmu_rec_get(s, head_id, &h, err);
-	if (!rc)
-		rc = dmu_rec_get(s, snap_id, &snap, err);
+	if (!config_name_ok(keep, strlen(keep), NAME_MAX_BYTES - 1))
+		return lcpfs_fail(err, LCPFS_EINVAL, "bad snapshot name '%s': 1-254 bytes of A-Za-z0-9._-+", keep);
+	strncat(at, keep, NAME_MAX_BYTES);
+	rc = name_taken(s, head_id, at, &taken, err);
+	return taken ? lcpfs_fail(err, LCPFS_EEXIST, "snapshot '%s' already exists", keep) : rc;
+}
+
+int dmu_rebase(struct spa *s, uint64_t head_id, uint64_t snap_id, const char *keep, struct lcpfs_error *err)
+{
+	struct buf name = { 0 };
+	struct dsrec h, snap;
+	int rc = keep ? check_keep(s, head_id, keep, err) : 0;
+
 	if (!rc)
 		rc = dmu_full_name(s, head_id, &name, err);
 	buf_u8(&name, 0);
 	if (!rc && name.failed)
 		rc = lcpfs_nomem(err);
 	if (!rc)
-		rc = put_on(s, &h, &snap, (const char *)name.data, keep, err);
+		rc = dmu_check_closed(s, head_id, (const char *)name.data, err);
+	if (!rc)
+		rc = dmu_settle(s, err);
+	if (!rc)
+		rc = dmu_rec_get(s, head_id, &h, err);
+	if (!rc)
+		rc = dmu_rec_get(s, snap_id, &snap, err);
+	if (!rc)
+		rc = spa_spoilt(s, put_on(s, &h, &snap, (const char *)name.data, keep, err), err);
 	buf_fini(&name);
 	return rc;
 }
@@ -124,7 +135,9 @@ int dmu_hidden_create(struct spa *s, uint64_t base_id, uint64_t parent_id, struc
 	rc = dmu_child_count(s, base_id, 1, err);
 	if (!rc)
 		rc = dmu_rec_put(s, &r, err);
-	return rc ? rc : dmu_open_id(s, r.id, out, err);
+	if (!rc)
+		rc = dmu_open_id(s, r.id, out, err);
+	return spa_spoilt(s, rc, err);
 }
 
 int dmu_hidden_publish(struct spa *s, struct dataset *hidden, uint64_t head_id, const char *snap, uint64_t guid, uint64_t *snap_id,
@@ -132,20 +145,19 @@ int dmu_hidden_publish(struct spa *s, struct dataset *hidden, uint64_t head_id, 
 {
 	char at[NAME_MAX_BYTES + 2] = "@";
 	uint64_t id = hidden->rec.id;
-	struct dsrec h, r;
-	int rc = dmu_settle(s, err);
+	struct dsrec r;
+	int rc = check_keep(s, head_id, snap, err);
 
+	if (!rc)
+		rc = dmu_settle(s, err);
+	if (rc)
+		return rc;
 	strncat(at, snap, NAME_MAX_BYTES);
-	if (!rc && name_get(s, head_id, at, &r.id, err) == 0)
-		rc = lcpfs_fail(err, LCPFS_EEXIST, "snapshot '%s' already exists", snap);
-	if (!rc)
-		rc = dmu_rec_get(s, id, &h, err);
-	if (!rc)
-		rc = snapshot_one(s, id, at, guid, snap_id, err);
+	rc = snapshot_one(s, id, at, guid, snap_id, err);
 	if (!rc)
 		rc = dmu_rec_get(s, *snap_id, &r, err);
 	if (rc)
-		return rc;
+		return spa_spoilt(s, rc, err);
 	/* the snapshot belongs to the head now, the hidden dataset goes */
 	rc = name_del(s, id, at, err);
 	if (!rc)
@@ -162,7 +174,7 @@ int dmu_hidden_publish(struct spa *s, struct dataset *hidden, uint64_t head_id, 
 	hidden->refs--;
 	if (!rc)
 		rc = dmu_forget(s, id, "receive", err);
-	return rc ? rc : rec_del(s, id, err);
+	return spa_spoilt(s, rc ? rc : rec_del(s, id, err), err);
 }
 
 int dmu_hidden_drop(struct spa *s, struct dataset *hidden, struct lcpfs_error *err)
@@ -181,7 +193,7 @@ int dmu_hidden_drop(struct spa *s, struct dataset *hidden, struct lcpfs_error *e
 		rc = dead_move(s, r.id, 0, err);
 	if (!rc)
 		rc = dmu_child_count(s, r.prev_snap, -1, err);
-	return rc ? rc : rec_del(s, r.id, err);
+	return spa_spoilt(s, rc ? rc : rec_del(s, r.id, err), err);
 }
 
 /* ---- promote ---- */
@@ -191,11 +203,15 @@ static int move_snap(struct spa *s, const struct dsrec *snap, uint64_t to, bool 
 {
 	struct buf name = { 0 };
 	struct dsrec r = *snap;
-	uint64_t other;
+	bool taken = false;
 	int rc = name_of(s, snap->parent, snap->id, &name, err);
 
 	buf_u8(&name, 0);
-	if (!rc && name_get(s, to, (const char *)name.data, &other, err) == 0)
+	if (!rc && name.failed)
+		rc = lcpfs_nomem(err);
+	if (!rc)
+		rc = name_taken(s, to, (const char *)name.data, &taken, err);
+	if (taken)
 		rc = lcpfs_fail(err, LCPFS_EEXIST, "the clone has a snapshot '%s' of its own: rename one", (const char *)name.data + 1);
 	if (!rc && !dry) {
 		r.parent = to;
@@ -215,11 +231,12 @@ static int move_snap(struct spa *s, const struct dsrec *snap, uint64_t to, bool 
 
 static int move_chain(struct spa *s, uint64_t first, uint64_t owner, uint64_t to, bool dry, struct lcpfs_error *err)
 {
+	uint64_t below = UINT64_MAX;
 	struct dsrec r;
 	int rc = 0;
 
-	for (uint64_t id = first; id && !rc; id = r.prev_snap) {
-		rc = dmu_rec_get(s, id, &r, err);
+	for (uint64_t id = first; id && !rc; id = r.prev_snap, below = r.created_txg) {
+		rc = dmu_prev_get(s, id, below, &r, err);
 		if (rc || r.parent != owner)
 			break;
 		rc = move_snap(s, &r, to, dry, err);
@@ -229,12 +246,12 @@ static int move_chain(struct spa *s, uint64_t first, uint64_t owner, uint64_t to
 
 int dmu_origin(struct spa *s, const struct dsrec *head, uint64_t *id, struct lcpfs_error *err)
 {
-	uint64_t at = head->prev_snap;
+	uint64_t at = head->prev_snap, below = UINT64_MAX;
 	struct dsrec r;
 
 	*id = 0;
 	while (at) {
-		int rc = dmu_rec_get(s, at, &r, err);
+		int rc = dmu_prev_get(s, at, below, &r, err);
 
 		if (rc)
 			return rc;
@@ -243,6 +260,7 @@ int dmu_origin(struct spa *s, const struct dsrec *head, uint64_t *id, struct lcp
 			return 0;
 		}
 		at = r.prev_snap;
+		below = r.created_txg;
 	}
 	return 0;
 }
@@ -254,9 +272,13 @@ int dmu_promote(struct spa *s, const char *name, struct lcpfs_error *err)
 	int rc = spa_may_write(s, err);
 
 	if (!rc)
+		rc = spa_admit(s, ADMIT_FREEING, 0, err);
+	if (!rc)
 		rc = dmu_settle(s, err);
 	if (!rc)
 		rc = dmu_lookup(s, name, &clone, err);
+	if (!rc && clone.kind == DS_SNAPSHOT)
+		rc = lcpfs_fail(err, LCPFS_EINVAL, "'%s' is a snapshot: clones are promoted", name);
 	if (!rc)
 		rc = dmu_origin(s, &clone, &from, err);
 	if (!rc && !from)
@@ -267,7 +289,10 @@ int dmu_promote(struct spa *s, const char *name, struct lcpfs_error *err)
 		rc = dmu_rec_get(s, origin.parent, &owner, err);
 	if (!rc)
 		rc = move_chain(s, origin.id, owner.id, clone.id, true, err);
+	if (rc)
+		return rc;
+	rc = move_chain(s, origin.id, owner.id, clone.id, false, err);
 	if (!rc)
-		rc = move_chain(s, origin.id, owner.id, clone.id, false, err);
-	return rc;
+		rc = dmu_refresh_names(s, err);
+	return spa_spoilt(s, rc, err);
 }

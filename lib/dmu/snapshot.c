@@ -32,11 +32,13 @@ int dmu_child_count(struct spa *s, uint64_t snap_id, int delta, struct lcpfs_err
 	rc = dmu_rec_get(s, snap_id, &r, err);
 	if (rc)
 		return rc;
+	if (delta < 0 && !r.n_children)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "snapshot %" PRIu64 ": a successor that it does not count, run fsck", snap_id);
 	r.n_children += (uint32_t)delta;
 	return dmu_rec_put(s, &r, err);
 }
 
-static int set_next_hint(struct spa *s, uint64_t snap_id, uint64_t next, struct lcpfs_error *err)
+int dmu_next_hint(struct spa *s, uint64_t snap_id, uint64_t next, struct lcpfs_error *err)
 {
 	struct dsrec r;
 	int rc;
@@ -71,7 +73,7 @@ static int insert_snap(struct spa *s, struct dsrec *h, uint64_t parent, const ch
 	if (!rc)
 		rc = snaptxg_put(s, parent, txg, r.id, err);
 	if (!rc)
-		rc = set_next_hint(s, h->prev_snap, r.id, err);
+		rc = dmu_next_hint(s, h->prev_snap, r.id, err);
 	if (!rc)
 		rc = dead_move(s, h->id, r.id, err);
 	if (!rc)
@@ -102,7 +104,7 @@ int snapshot_one(struct spa *s, uint64_t head, const char *snap, uint64_t guid, 
 static int check_snap(struct spa *s, const char *name, struct ds_name *n, uint64_t *head, struct lcpfs_error *err)
 {
 	struct dsrec r;
-	uint64_t other;
+	bool taken = false;
 	int rc = ds_name_parse(n, name, err);
 
 	if (rc)
@@ -110,21 +112,31 @@ static int check_snap(struct spa *s, const char *name, struct ds_name *n, uint64
 	if (!n->is_snap)
 		return lcpfs_fail(err, LCPFS_EINVAL, "'%s' is no snapshot name: write DATASET@NAME", name);
 	rc = dmu_lookup(s, n->dataset, &r, err);
-	if (rc)
-		return rc;
-	*head = r.id;
-	if (name_get(s, r.id, n->snap, &other, err) == 0)
+	if (!rc)
+		rc = name_taken(s, r.id, n->snap, &taken, err);
+	if (taken)
 		return lcpfs_fail(err, LCPFS_EEXIST, "snapshot '%s' already exists", name);
-	return 0;
+	*head = r.id;
+	return rc;
 }
+
+static int by_text(const void *x, const void *y) { return strcmp(*(const char *const *)x, *(const char *const *)y); }
 
 static int check_twice(const char *const *names, size_t n, struct lcpfs_error *err)
 {
-	for (size_t i = 0; i < n && n < 4096; i++)
-		for (size_t k = i + 1; k < n; k++)
-			if (strcmp(names[i], names[k]) == 0)
-				return lcpfs_fail(err, LCPFS_EEXIST, "snapshot '%s' is named twice", names[i]);
-	return 0;
+	const char **v = malloc((n + 1) * sizeof *v);
+	int rc = 0;
+
+	if (!v)
+		return lcpfs_nomem(err);
+	for (size_t i = 0; i < n; i++)
+		v[i] = names[i];
+	qsort(v, n, sizeof *v, by_text);
+	for (size_t i = 1; i < n && !rc; i++)
+		if (strcmp(v[i], v[i - 1]) == 0)
+			rc = lcpfs_fail(err, LCPFS_EEXIST, "snapshot '%s' is named twice", v[i]);
+	free(v);
+	return rc;
 }
 
 int dmu_snapshot(struct spa *s, const char *const *names, size_t n, struct lcpfs_error *err)
@@ -138,16 +150,20 @@ int dmu_snapshot(struct spa *s, const char *const *names, size_t n, struct lcpfs
 	for (size_t i = 0; i < n && !rc; i++)
 		rc = check_snap(s, names[i], d, &head, err);
 	if (!rc)
-		rc = spa_admit(s, ADMIT_NORMAL, 0, err);
+		rc = spa_admit(s, ADMIT_NORMAL, n * KiB, err);
 	if (!rc)
 		rc = dmu_settle(s, err);
+	if (rc) {
+		free(d);
+		return rc;
+	}
 	for (size_t i = 0; i < n && !rc; i++) {
 		rc = check_snap(s, names[i], d, &head, err);
 		if (!rc)
 			rc = snapshot_one(s, head, d->snap, 0, &id, err);
 	}
 	free(d);
-	return rc;
+	return spa_spoilt(s, rc, err);
 }
 
 int dmu_clone(struct spa *s, const char *snap, const char *name, struct lcpfs_error *err)
@@ -176,9 +192,10 @@ int dmu_clone(struct spa *s, const char *snap, const char *name, struct lcpfs_er
 	rc = dmu_rec_put(s, r, err);
 	if (!rc)
 		rc = dmu_child_count(s, o.id, 1, err);
+	/* its tree was opened empty: the next open reads the root */
 	ds->info_dirty = ds->rec_dirty = false;
 	dmu_close(ds);
-	return rc;
+	return spa_spoilt(s, rc, err);
 }
 
 static int find_successor(struct spa *s, const struct dsrec *snap, uint64_t *id, struct dsrec *out, struct lcpfs_error *err)

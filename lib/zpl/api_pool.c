@@ -137,13 +137,13 @@ int lcpfs_pool_create(struct lcpfs_pool **out, const char *path, const struct lc
 {
 	struct lcpfs_blockdev *dev;
 	struct stat st;
-	bool disk = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+	bool there = stat(path, &st) == 0, disk = there && S_ISBLK(st.st_mode);
 	int rc = lcpfs_blockdev_open(&dev, path, LCPFS_DEV_OPEN_RW | (disk ? 0 : LCPFS_DEV_OPEN_CREATE), err);
 
 	if (rc)
 		return rc;
 	rc = lcpfs_pool_create_dev(out, dev, o, err);
-	if (rc && !disk)
+	if (rc && !there) /* ours, if it is a file at all */
 		unlink(path);
 	return rc;
 }
@@ -198,6 +198,9 @@ int lcpfs_pool_set_name(struct lcpfs_pool *p, const char *name, struct lcpfs_err
 		return rc;
 	if (!config_name_ok(name, strlen(name), CONFIG_NAME_MAX))
 		return lcpfs_fail(err, LCPFS_EINVAL, "bad pool name '%s': 1-63 bytes of A-Za-z0-9._-+", name);
+	rc = spa_admit(p->spa, ADMIT_FREEING, 0, err);
+	if (rc)
+		return rc;
 	snprintf(vdev_config_edit(p->spa->vdev)->name, CONFIG_NAME_MAX + 1, "%s", name);
 	p->spa->changed = true;
 	return 0;

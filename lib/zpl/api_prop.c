@@ -78,10 +78,10 @@ int lcpfs_prop_set(struct lcpfs_pool *p, const char *ds, const char *prop, const
 	if (rc)
 		return rc;
 	rc = dmu_open_id(p->spa, r.id, &open, err);
-	if (!rc)
-		rc = zpl_configure(open, err);
-	if (!rc)
-		dmu_close(open);
+	if (rc)
+		return rc;
+	rc = zpl_configure(open, err);
+	dmu_close(open);
 	return rc;
 }
 
@@ -133,7 +133,7 @@ static int show_all(struct spa *s, uint64_t id, bool holds, lcpfs_prop_visit *vi
 	struct dsrec r;
 	int rc = 0;
 
-	for (uint64_t at = id; at && !rc; at = r.parent) {
+	for (uint64_t at = id, depth = 0; at && !rc && depth < 512; at = r.parent, depth++) {
 		rc = dmu_prop_each(s, at, add_name, &l, err);
 		if (!rc)
 			rc = dmu_rec_get(s, at, &r, err);
