@@ -356,6 +356,8 @@ static int publish_rewind(struct spa *s, const struct uberblock *chosen, struct 
 static int load_space(struct spa *s, const struct uberblock *ub, const struct uberblock *prev, struct lcpfs_error *err)
 {
 	const struct blkptr *before = prev ? &prev->space_root : NULL;
+	uint8_t *root = NULL;
+	uint32_t n;
 	int rc;
 
 	zio_destroy(s->zio);
@@ -365,6 +367,10 @@ static int load_space(struct spa *s, const struct uberblock *ub, const struct ub
 	rc = spa_space_open(s, &ub->space_root, before, err);
 	if (!rc)
 		rc = open_zio(s, err);
+	/* comparing does not read a leaf, which the root of a small tree is */
+	if (!rc && before && !ptr_is_null(before))
+		rc = spa_node_read(s, before, &root, &n, err);
+	free(root);
 	return rc ? rc : spa_space_overlay(s, &ub->space_root, before, err);
 }
 

@@ -169,4 +169,117 @@ TEST(directories)
 	workload(4u << 20, "directories", add_dir);
 }
 
-TAP_MAIN(T(small_files), T(big_files), T(directories))
+/* ---- all of it in one transaction ---- */
+
+static int add_in_dirs(struct full *f, const char *path)
+{
+	char full[64];
+
+	snprintf(full, sizeof full, "all/%.4s/%.5s", path, path);
+	if (lcpfs_mkdir(f->ds, full, 0755, true, &f->err) < 0 && f->err.code != LCPFS_EEXIST)
+		return -f->err.code;
+	snprintf(full, sizeof full, "all/%.4s/%.5s/%s", path, path, path);
+	return write_file(f, full, 20 + tap_rand(&f->rng) % (f->made % 3 ? 300 : 6000));
+}
+
+static int make_full(struct full *f, const char *name, uint64_t size, int (*add)(struct full *f, const char *path))
+{
+	struct lcpfs_create_opts o = { .open = rw, .size_bytes = size, .name = "full" };
+	int rc;
+
+	*f = (struct full){ .name = name, .rng = size };
+	rc = lcpfs_pool_create(&f->p, name, &o, &f->err);
+	if (!rc)
+		rc = lcpfs_dataset_open(&f->ds, f->p, "", &f->err);
+	if (rc)
+		return rc;
+	rc = fill(f, add);
+	return rc == -LCPFS_ENOSPC ? clean_commit(f) : rc;
+}
+
+static int other_entries(void *arg, const struct lcpfs_dirent *de, struct lcpfs_error *err)
+{
+	(void)de;
+	(void)err;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+/* Every third file, from leaves all over the trees, as an update does that deletes: then the rest. */
+static int remove_thirds(struct full *f)
+{
+	char path[64], name[16];
+	int rc = 0;
+
+	for (unsigned step = 0; step < 3 && !rc; step++) {
+		for (unsigned i = step; i < f->made && !rc; i += 3) {
+			snprintf(name, sizeof name, "x%06u", i);
+			snprintf(path, sizeof path, "all/%.4s/%.5s/%s", name, name, name);
+			rc = lcpfs_remove(f->ds, path, false, &f->err);
+			rc = rc == -LCPFS_ENOENT ? 0 : rc;
+		}
+		if (!rc)
+			rc = clean_commit(f);
+	}
+	return rc;
+}
+
+static void empty_at_once(uint64_t size, bool recursive)
+{
+	struct full f;
+	char name[32];
+	unsigned left = 0;
+	int rc;
+
+	snprintf(name, sizeof name, "ram:once%u", ++pools);
+	rc = make_full(&f, name, size, add_in_dirs);
+	if (!ok_msg(!rc, "%llu bytes: filling: %s", (unsigned long long)size, f.err.msg))
+		return;
+	ok_msg(!close_pool(&f) && !open_pool(&f), "%s", f.err.msg);
+	printf("# %llu KiB: %u files in directories\n", (unsigned long long)size / 1024, f.made);
+	rc = recursive ? lcpfs_remove(f.ds, "all", true, &f.err) : remove_thirds(&f);
+	ok_msg(!rc, "%llu bytes, %s: %s", (unsigned long long)size, recursive ? "all" : "thirds", f.err.msg);
+	rc = clean_commit(&f);
+	ok_msg(!rc, "%llu bytes: commit: %s", (unsigned long long)size, f.err.msg);
+	if (recursive)
+		ok(!lcpfs_readdir(f.ds, "", false, other_entries, &left, &f.err) && left == 0);
+	ok_msg(!close_pool(&f), "%s", f.err.msg);
+	ok_msg(fsck_clean(&f), "fsck of the emptied pool: %s", f.err.msg);
+}
+
+TEST(everything_at_once)
+{
+	static const uint64_t sizes[] = { 3u << 20, 4u << 20, 8u << 20, 24u << 20 };
+
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		empty_at_once(sizes[i], true);
+		empty_at_once(sizes[i], false);
+	}
+}
+
+/* What waits in memory is the caller's to commit, however little space is left. */
+TEST(no_commit_of_its_own)
+{
+	struct full f;
+	struct lcpfs_stat st;
+	int rc = make_full(&f, "ram:own", 8u << 20, add_small);
+
+	for (unsigned i = 0; i < 300 && !rc; i++) {
+		char path[16];
+
+		snprintf(path, sizeof path, "x%06u", i);
+		rc = lcpfs_remove(f.ds, path, false, &f.err);
+	}
+	if (!rc)
+		rc = clean_commit(&f);
+	ok_msg(!rc && !close_pool(&f) && !open_pool(&f), "%s", f.err.msg);
+	rc = lcpfs_chmod(f.ds, "x000301", 0, 0700, &f.err); /* in the inode cache only */
+	if (!rc)
+		rc = lcpfs_chmod(f.ds, "x000302", 0, 0700, &f.err);
+	ok_msg(!rc && !close_pool(&f) && !open_pool(&f), "%s", f.err.msg);
+	ok_msg(lcpfs_stat(f.ds, "x000301", 0, &st, &f.err) == 0 && (st.mode & 07777) == 0644, "a change was committed by the one after it");
+	ok_msg(!close_pool(&f), "%s", f.err.msg);
+	ok(fsck_clean(&f));
+}
+
+TAP_MAIN(T(small_files), T(big_files), T(directories), T(everything_at_once), T(no_commit_of_its_own))
