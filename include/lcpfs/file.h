@@ -82,7 +82,8 @@ enum { LCPFS_XATTR_CREATE = 2, LCPFS_XATTR_REPLACE = 4 };
 int lcpfs_xattr_set(struct lcpfs_dataset *ds, const char *path, uint32_t flags, const char *name, const void *value, size_t len, struct lcpfs_error *err);
 int lcpfs_xattr_remove(struct lcpfs_dataset *ds, const char *path, uint32_t flags, const char *name, struct lcpfs_error *err);
 
-/* Who new files belong to: the handle's identity (default: the process's effective ids) and file mode mask (default 022). */
+/* Who new files belong to: the handle's identity (default: the process's effective ids) and file mode mask (default 022); the mask is not
+ * used in directories with a default ACL, which is inherited. */
 void lcpfs_dataset_set_ids(struct lcpfs_dataset *ds, uint32_t uid, uint32_t gid, uint32_t umask);
 
 #ifdef __cplusplus

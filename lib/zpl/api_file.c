@@ -47,18 +47,26 @@ int api_create(struct lcpfs_dataset *ds, const struct api_name *n, uint32_t mode
 	struct itime now = api_now();
 	struct inode dir, i = { .mode = mode, .uid = ds->uid, .gid = ds->gid, .rdev = rdev, .atime = now, .mtime = now, .ctime = now,
 		.btime = now };
+	struct api_acl acl;
 	int rc = zpl_inode_get(ds->ds, n->dir, &dir, err);
 
+	if (!rc)
+		rc = api_acl_inherit(ds, n->dir, &dir, &i.mode, &acl, err);
 	if (rc)
 		return rc;
-	if (!target)
-		i.mode &= ~ds->umask;
 	/* as everywhere: a set-group-ID directory hands down its group */
 	if (dir.mode & S_ISGID) {
 		i.gid = dir.gid;
 		i.mode |= S_ISDIR(mode) ? S_ISGID : 0;
 	}
-	return zpl_create(ds->ds, n->dir, n->last, n->len, &i, target, &now, ino, err);
+	rc = zpl_create(ds->ds, n->dir, n->last, n->len, &i, target, &now, ino, err);
+	if (!rc) {
+		rc = api_acl_apply(ds, *ino, &acl, err);
+		if (rc)
+			zpl_unlink(ds->ds, n->dir, n->last, n->len, &now, NULL);
+	}
+	api_acl_fini(&acl);
+	return rc;
 }
 
 int api_touch(struct lcpfs_dataset *ds, uint64_t ino, bool mtime, struct lcpfs_error *err)

@@ -18,7 +18,7 @@ void api_stat(uint64_t ino, const struct inode *i, struct lcpfs_stat *st);
 struct itime api_now(void);
 /* For calls that change: allowed at all, and where the name is. */
 int api_name(struct lcpfs_dataset *ds, const char *path, struct api_name *n, struct lcpfs_error *err);
-/* A new file of this type and permissions (mask applied), owned as the handle says. */
+/* A new file of this type and permissions (less the mask, or with what is inherited), owned as the handle says. */
 int api_create(struct lcpfs_dataset *ds, const struct api_name *n, uint32_t mode, uint64_t rdev, const char *target, uint64_t *ino,
                struct lcpfs_error *err);
 int api_flags(uint32_t flags, uint32_t known, struct lcpfs_error *err);
@@ -28,4 +28,9 @@ int api_at(struct lcpfs_error *err, int rc, const char *path);
 int api_touch(struct lcpfs_dataset *ds, uint64_t ino, bool mtime, struct lcpfs_error *err);
 /* The access ACL, if there is one, follows the permissions (api_acl.c). */
 int api_acl_chmod(struct lcpfs_dataset *ds, uint64_t ino, uint32_t mode, struct lcpfs_error *err);
+/* What a new file in a directory gets: with a default ACL there *mode loses what that does not give, else what the umask takes away. */
+struct api_acl { uint8_t *access; void *dflt; size_t len; }; /* NULL: none; len is that of both */
+int api_acl_inherit(struct lcpfs_dataset *ds, uint64_t dir, const struct inode *d, uint32_t *mode, struct api_acl *out, struct lcpfs_error *err);
+int api_acl_apply(struct lcpfs_dataset *ds, uint64_t ino, const struct api_acl *a, struct lcpfs_error *err);
+void api_acl_fini(struct api_acl *a);
 #endif

@@ -18,7 +18,7 @@ int content_settle(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err
 }
 
 /* 1: no such item. */
-static int slice_lookup(struct dataset *ds, uint64_t data_id, struct slice *out, struct lcpfs_error *err)
+int slice_lookup(struct dataset *ds, uint64_t data_id, struct slice *out, struct lcpfs_error *err)
 {
 	struct bt_cursor c = { 0 };
 	uint8_t key[9];
@@ -56,21 +56,23 @@ int zpl_slice_get(struct dataset *ds, uint64_t data_id, struct slice *out, struc
 	return rc == 1 ? lcpfs_fail(err, LCPFS_ENOENT, "no slice of content %" PRIu64, data_id) : rc;
 }
 
-struct pack_item { uint64_t live_bytes, live_n; struct blkptr bp; };
+int pack_decode(struct pack_item *out, const struct bt_item *it, struct lcpfs_error *err)
+{
+	if (it->vlen != 8 || it->nptr != 1)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack %" PRIu64 ": %u bytes, %u pointers", be64_load(it->key + 1), it->vlen, it->nptr);
+	out->live_bytes = le_load(it->val, 4);
+	out->live_n = le_load(it->val + 4, 4);
+	return ptr_decode(&out->bp, it->ptrs, err);
+}
 
-static int pack_get(struct dataset *ds, uint64_t pack_id, struct pack_item *out, struct lcpfs_error *err)
+int pack_get(struct dataset *ds, uint64_t pack_id, struct pack_item *out, struct lcpfs_error *err)
 {
 	struct bt_cursor c = { 0 };
 	uint8_t key[9];
 	int rc = btree_get(ds->tree, &c, key, item_key(key, ITEM_PACK, pack_id), err);
 
-	if (!rc && (c.item.vlen != 8 || c.item.nptr != 1))
-		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "pack %" PRIu64 ": %u bytes, %u pointers", pack_id, c.item.vlen, c.item.nptr);
-	if (!rc) {
-		out->live_bytes = le_load(c.item.val, 4);
-		out->live_n = le_load(c.item.val + 4, 4);
-		rc = ptr_decode(&out->bp, c.item.ptrs, err);
-	}
+	if (!rc)
+		rc = pack_decode(out, &c.item, err);
 	btree_cursor_close(&c);
 	return rc;
 }
@@ -191,26 +193,31 @@ int content_share(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err)
 	return rc < 0 ? rc : sharers_set(ds, data_id, n + 1, err);
 }
 
-/* The slice's pack has one living content less; with none it goes. */
-static int slice_drop(struct dataset *ds, uint64_t data_id, const struct slice *s, struct lcpfs_error *err)
+int pack_lower(struct dataset *ds, uint64_t pack_id, uint32_t len, struct lcpfs_error *err)
 {
 	struct pack_item p;
 	uint8_t key[9], val[8];
-	size_t klen;
-	int rc = btree_del(ds->tree, key, item_key(key, ITEM_SLICE, data_id), 0, err);
+	size_t klen = item_key(key, ITEM_PACK, pack_id);
+	int rc = pack_get(ds, pack_id, &p, err);
 
-	if (rc >= 0)
-		rc = pack_get(ds, s->pack_id, &p, err);
 	if (rc)
 		return rc < 0 ? rc : 0;
-	klen = item_key(key, ITEM_PACK, s->pack_id);
 	if (p.live_n <= 1) {
 		zpl_count_block(ds, &p.bp, -1);
 		return btree_del(ds->tree, key, klen, 0, err);
 	}
-	le_store(val, 4, p.live_bytes - MIN(p.live_bytes, s->len));
+	le_store(val, 4, p.live_bytes - MIN(p.live_bytes, len));
 	le_store(val + 4, 4, p.live_n - 1);
 	return btree_put(ds->tree, key, klen, val, sizeof val, NULL, 0, BT_KEEP_PTRS, err);
+}
+
+static int slice_drop(struct dataset *ds, uint64_t data_id, const struct slice *s, struct lcpfs_error *err)
+{
+	uint8_t key[9];
+	int rc = btree_del(ds->tree, key, item_key(key, ITEM_SLICE, data_id), 0, err);
+
+	compact_note(ds->zpl, s->pack_id);
+	return rc < 0 ? rc : pack_lower(ds, s->pack_id, s->len, err);
 }
 
 int content_drop(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err)

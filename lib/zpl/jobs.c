@@ -57,29 +57,48 @@ static uint32_t slice_charge(uint32_t len, const struct blkptr *pack)
 
 static int put_slice(struct dataset *ds, const struct job *j, const struct pack_ent *e, struct lcpfs_error *err)
 {
-	struct slice s = { j->pack_id, e->off, e->len, slice_charge(e->len, &j->bp) };
+	struct slice s = { j->pack_id, e->off, e->len, e->from ? e->charge : slice_charge(e->len, &j->bp) };
 	uint8_t key[9], raw[SLICE_LEN];
 	int rc;
 
 	slice_encode(&s, raw);
-	rc = btree_put(ds->tree, key, item_key(key, ITEM_SLICE, e->data_id), raw, sizeof raw, NULL, 0, BT_NEW, err);
+	rc = btree_put(ds->tree, key, item_key(key, ITEM_SLICE, e->data_id), raw, sizeof raw, NULL, 0, e->from ? 0 : BT_NEW, err);
+	if (!rc && e->from)
+		rc = pack_lower(ds, e->from, e->len, err);
 	return rc || !e->ino ? rc : zi_add_psize(ds, e->ino, e->data_id, s.charge, err);
+}
+
+/* 0: yes; 1: what was moved is not where it was moved from any more. */
+static int still_there(struct dataset *ds, const struct pack_ent *e, struct lcpfs_error *err)
+{
+	struct slice old;
+	int rc = e->from ? slice_lookup(ds, e->data_id, &old, err) : 0;
+
+	return rc || !e->from ? rc : old.pack_id != e->from;
 }
 
 static int apply_pack(struct dataset *ds, const struct job *j, struct lcpfs_error *err)
 {
 	uint8_t key[9], val[8];
 	uint64_t live = 0;
-	int rc = 0;
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; !rc && i < j->n; i++) {
+	for (uint32_t i = 0; i < j->n; i++) {
+		int rc = still_there(ds, &j->ent[i], err);
+
+		if (rc == 1)
+			continue;
+		if (!rc)
+			rc = put_slice(ds, j, &j->ent[i], err);
+		if (rc)
+			return rc;
 		live += j->ent[i].len;
-		rc = put_slice(ds, j, &j->ent[i], err);
+		n++;
 	}
-	if (rc)
-		return rc;
+	if (!n)
+		return spa_free(ds->spa, &j->bp, err);
 	le_store(val, 4, live);
-	le_store(val + 4, 4, j->n);
+	le_store(val + 4, 4, n);
 	zpl_count_block(ds, &j->bp, 1);
 	return btree_put(ds->tree, key, item_key(key, ITEM_PACK, j->pack_id), val, sizeof val, &j->bp, 1, BT_NEW, err);
 }
@@ -196,6 +215,7 @@ int job_submit_record(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64
 		free(j);
 		return rc;
 	}
+	ds->zpl->wrote += len;
 	j->ino = ino;
 	j->data_id = data_id;
 	j->off = off;

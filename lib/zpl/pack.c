@@ -23,7 +23,7 @@ static struct pack_ent *entry_new(struct pack_open *p)
 	return &p->ent[p->n];
 }
 
-int pack_add(struct dataset *ds, uint64_t data_id, uint64_t ino, const void *data, size_t len, struct lcpfs_error *err)
+static int append(struct dataset *ds, const struct pack_ent *like, const void *data, size_t len, struct lcpfs_error *err)
 {
 	struct pack_open *p = &ds->zpl->pack;
 	struct pack_ent *e;
@@ -36,7 +36,9 @@ int pack_add(struct dataset *ds, uint64_t data_id, uint64_t ino, const void *dat
 	e = entry_new(p);
 	if (!e)
 		return lcpfs_nomem(err);
-	*e = (struct pack_ent){ .data_id = data_id, .ino = ino, .off = (uint32_t)p->body.len, .len = (uint32_t)len };
+	*e = *like;
+	e->off = (uint32_t)p->body.len;
+	e->len = (uint32_t)len;
 	buf_add(&p->body, data, len);
 	if (p->body.failed) {
 		p->body.failed = false;
@@ -47,10 +49,21 @@ int pack_add(struct dataset *ds, uint64_t data_id, uint64_t ino, const void *dat
 	return 0;
 }
 
+int pack_add(struct dataset *ds, uint64_t data_id, uint64_t ino, const void *data, size_t len, struct lcpfs_error *err)
+{
+	ds->zpl->wrote += len;
+	return append(ds, &(struct pack_ent){ .data_id = data_id, .ino = ino }, data, len, err);
+}
+
+int pack_move(struct dataset *ds, uint64_t data_id, uint64_t from, uint32_t charge, const void *data, size_t len, struct lcpfs_error *err)
+{
+	return append(ds, &(struct pack_ent){ .data_id = data_id, .from = from, .charge = charge }, data, len, err);
+}
+
 struct pack_ent *pack_find(struct zpl *z, uint64_t data_id)
 {
 	for (uint32_t i = z->pack.n; i-- > 0; )
-		if (z->pack.ent[i].data_id == data_id && !z->pack.ent[i].dead)
+		if (z->pack.ent[i].data_id == data_id && !z->pack.ent[i].dead && !z->pack.ent[i].from)
 			return &z->pack.ent[i];
 	return NULL;
 }
@@ -123,10 +136,9 @@ int pack_close(struct dataset *ds, struct lcpfs_error *err)
 	return job_submit_pack(ds, id, ent, n, block, len, err);
 }
 
-int zpl_pack_find(const uint8_t *pack, size_t len, uint64_t data_id, uint32_t *off, uint32_t *slice_len, struct lcpfs_error *err)
+int pack_table_check(const uint8_t *pack, size_t len, uint32_t *out, struct lcpfs_error *err)
 {
-	uint64_t n, at, found = 0;
-	uint32_t found_len = 0;
+	uint64_t n, at;
 
 	if (len < PACK_HDR || le_load(pack, 4) != PACK_MAGIC)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: bad magic");
@@ -135,22 +147,36 @@ int zpl_pack_find(const uint8_t *pack, size_t len, uint64_t data_id, uint32_t *o
 	if (!n || at > len)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: %" PRIu64 " entries in %zu bytes", n, len);
 	for (uint64_t i = 0; i < n; i++) {
-		const uint8_t *e = pack + PACK_HDR + i * PACK_ENT;
-		uint32_t size = (uint32_t)le_load(e + 8, 4);
+		uint32_t size = (uint32_t)le_load(pack + PACK_HDR + i * PACK_ENT + 8, 4);
 
 		if (!size || size > len - at)
 			return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: entry %" PRIu64 " of %u bytes does not fit", i, size);
-		if (!found && le_load(e, 8) == data_id) {
-			found = at;
-			found_len = size;
-		}
 		at += size;
 	}
 	if (at != len)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: %zu bytes, its table says %" PRIu64, len, at);
-	if (!found)
-		return lcpfs_fail(err, LCPFS_ENOENT, "pack: no content %" PRIu64, data_id);
-	*off = (uint32_t)found;
-	*slice_len = found_len;
+	*out = (uint32_t)n;
 	return 0;
+}
+
+int zpl_pack_find(const uint8_t *pack, size_t len, uint64_t data_id, uint32_t *off, uint32_t *slice_len, struct lcpfs_error *err)
+{
+	uint32_t n, at;
+	int rc = pack_table_check(pack, len, &n, err);
+
+	if (rc)
+		return rc;
+	at = PACK_HDR + n * PACK_ENT;
+	for (uint32_t i = 0; i < n; i++) {
+		const uint8_t *e = pack + PACK_HDR + i * PACK_ENT;
+		uint32_t size = (uint32_t)le_load(e + 8, 4);
+
+		if (le_load(e, 8) == data_id) {
+			*off = at;
+			*slice_len = size;
+			return 0;
+		}
+		at += size;
+	}
+	return lcpfs_fail(err, LCPFS_ENOENT, "pack: no content %" PRIu64, data_id);
 }

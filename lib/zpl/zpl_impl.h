@@ -10,7 +10,8 @@
  * Invariants
  *  (1) Jobs are reaped in order, and at moments that follow from what was submitted, never from when a thread finished: the tree, and so
  *      the image, does not depend on timing.
- *  (2) A data_id is in at most one of: open pack, jobs, tree (records of one file may be in jobs and tree at once).
+ *  (2) A data_id is in at most one of: open pack, jobs, tree (records of one file may be in jobs and tree at once; what compaction moves
+ *      stays where the tree says until its new pack is back).
  *  (3) A file's inode is in the cache or in the tree; the cached one is the truth. Everything else in the tree is the truth.
  *  (4) A content's number is never used for a second content: a file's first content has the inode's own number, but only if the inode
  *      was made in this txg (no snapshot knows it), later ones take a new number.
@@ -36,7 +37,8 @@ struct zi {
 	size_t tlv_len;
 };
 
-struct pack_ent { uint64_t data_id, ino; uint32_t off, len; bool dead; }; /* off: within the open pack's contents; ino 0: nobody's psize */
+/* off: within the open pack's contents; ino 0: nobody's psize. Moved here by compaction: from, the pack that still has it, and its charge. */
+struct pack_ent { uint64_t data_id, ino, from; uint32_t off, len, charge; bool dead; };
 struct pack_open {
 	struct buf body;
 	struct pack_ent *ent;
@@ -77,6 +79,9 @@ struct zpl {
 	struct pack_open pack;
 	struct zpl_writer *writers;
 	uint64_t head_pack;      /* the pack whose head was read last without decoding it all */
+	uint64_t wrote;          /* bytes of new contents since the last commit */
+	uint64_t *lowered;       /* packs that lost contents, for compaction */
+	uint32_t n_lowered, cap_lowered;
 
 	struct job *head, **tail;
 	unsigned n_jobs;
@@ -107,6 +112,7 @@ int zpl_state(struct dataset *ds, struct zpl **out, struct lcpfs_error *err);
 int zpl_begin(struct dataset *ds, enum spa_admit kind, uint64_t extra, struct lcpfs_error *err);
 /* Every change ends with this: dirty nodes within their share of memory. */
 int zpl_end(struct dataset *ds, struct lcpfs_error *err);
+size_t zpl_waiting_bytes(const struct zpl *z); /* not yet with the pipeline, or not back */
 void zpl_count_block(struct dataset *ds, const struct blkptr *bp, int sign);
 void zpl_count_inode(struct dataset *ds, int sign);
 int zpl_name_check(const char *name, size_t len, struct lcpfs_error *err);
@@ -132,14 +138,29 @@ void jobs_drop(struct zpl *z); /* waits, forgets */
 
 /* pack.c */
 int pack_add(struct dataset *ds, uint64_t data_id, uint64_t ino, const void *data, size_t len, struct lcpfs_error *err);
+/* The content of data_id, `len` bytes of pack `from`, goes into the open pack as well; the tree follows when that is back. */
+int pack_move(struct dataset *ds, uint64_t data_id, uint64_t from, uint32_t charge, const void *data, size_t len, struct lcpfs_error *err);
 int pack_close(struct dataset *ds, struct lcpfs_error *err);
-struct pack_ent *pack_find(struct zpl *z, uint64_t data_id); /* in the open pack; NULL */
+struct pack_ent *pack_find(struct zpl *z, uint64_t data_id); /* in the open pack and nowhere else; NULL */
 void pack_forget(struct zpl *z, struct pack_ent *e);
+/* Check the table of a decoded pack; *n entries. */
+int pack_table_check(const uint8_t *pack, size_t len, uint32_t *n, struct lcpfs_error *err);
+
+/* compact.c */
+int zpl_commit(struct dataset *ds, struct lcpfs_error *err); /* zpl_flush, with compaction: the dmu's hook */
+void compact_note(struct zpl *z, uint64_t pack_id);          /* this pack has lost a content */
 
 /* block.c */
 bool zpl_block_cached(struct dataset *ds, const struct blkptr *bp);
 
 /* content.c: contents by their number, whoever owns them */
+struct pack_item { uint64_t live_bytes, live_n; struct blkptr bp; };
+/* 1: no such item. */
+int pack_get(struct dataset *ds, uint64_t pack_id, struct pack_item *out, struct lcpfs_error *err);
+int pack_decode(struct pack_item *out, const struct bt_item *it, struct lcpfs_error *err);
+int slice_lookup(struct dataset *ds, uint64_t data_id, struct slice *out, struct lcpfs_error *err);
+/* One slice, of `len` bytes, names this pack no more; with none left it goes. */
+int pack_lower(struct dataset *ds, uint64_t pack_id, uint32_t len, struct lcpfs_error *err);
 /* off + len <= size. sliced: it is a slice, absence is damage; else holes are zeros. */
 int content_read(struct dataset *ds, uint64_t data_id, bool sliced, uint64_t size, uint64_t off, uint8_t *buf, size_t len,
                  struct lcpfs_error *err);

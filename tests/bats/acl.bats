@@ -45,6 +45,47 @@ load edit
 	fsck_clean
 }
 
+@test "what is made in a directory inherits its default entries" {
+	local name
+	mkimg
+	umask 077
+	lcpfs-acl add d:u:5:rwx,d:g:7:r,d:o::r tank.img:/dir
+	lcpfs-touch tank.img:/dir/new
+	lcpfs-mkdir -p tank.img:/dir/sub/deep
+	lcpfs-ln -s new tank.img:/dir/link
+	run -0 lcpfs-acl get --numeric tank.img:/dir/new
+	[[ "$output" == *"user::rw-"*"user:5:rwx"*"group:7:r--"*"mask::rw-"*"other::r--"* ]]
+	[[ "$output" != *default* ]]
+	run -0 lcpfs-acl get --numeric tank.img:/dir/sub/deep
+	[[ "$output" == *"user:5:rwx"*"mask::rwx"*"other::r--"*"default:user:5:rwx"*"default:mask::rwx"*"default:other::r--"* ]]
+	diff <(lcpfs-acl get --numeric tank.img:/dir | grep ^default) <(lcpfs-acl get --numeric tank.img:/dir/sub/deep | grep ^default)
+	lcpfs-mkdir -m 750 tank.img:/dir/closed
+	run -0 lcpfs-acl get --numeric tank.img:/dir/closed
+	[[ "$output" == *"mask::r-x"*"other::---"* ]]
+	run -0 lcpfs-xattr list -P tank.img:/dir/link
+	[ -z "$output" ]
+	# the owner, the group and the others alone are permissions, not a list
+	lcpfs-mkdir tank.img:/plain
+	lcpfs-acl set u::rwx,g::rx,o::-,d:u::rwx,d:g::rx,d:o::- tank.img:/plain
+	lcpfs-touch tank.img:/plain/file
+	run -0 lcpfs-xattr list tank.img:/plain/file
+	[ -z "$output" ]
+	run -0 lcpfs-ls -l tank.img:/plain/file
+	[[ "$output" == "-rw-r-----"* ]]
+	# a host that knows ACLs gives the same
+	mkdir host
+	chmod 755 host
+	if setfacl -m d:u:5:rwx,d:g:7:r,d:o::r host 2>/dev/null; then
+		touch host/new
+		mkdir host/sub
+		for name in new sub; do
+			diff <(getfacl -n "host/$name" | sed '/^#/d;s/\t.*//') \
+				<(lcpfs-acl get --numeric "tank.img:/dir/$name" | sed '/^#/d;s/\t.*//')
+		done
+	fi
+	fsck_clean
+}
+
 @test "trees" {
 	mkimg
 	lcpfs-acl add -R u:5:rX,d:u:5:r tank.img:/dir && false
