@@ -5,14 +5,7 @@
  * one of the states that were committed (none older than the last acknowledged one), and pass fsck.
  * LCPFS_CRASH_SAMPLES (subsets per cut, default 2) lengthens it, LCPFS_SEED repeats one run.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include "blockdev/blockdev.h"
-#include "hash/hash.h"
-#include "lcpfs/lcpfs.h"
-#include "tap.h"
+#include "poolstate.h"
 
 #define STATES_MAX 32
 
@@ -29,65 +22,12 @@ struct run {
 
 static struct lcpfs_open_opts rw = { LCPFS_OPEN_RW, 1, 0 }, ro = { LCPFS_OPEN_RO, 1, 0 };
 
-/* ---- what a pool holds, as one hash ---- */
-
-struct digest { struct blake3 b; struct lcpfs_dataset *ds; struct lcpfs_pool *p; };
-
-static int hash_file(void *arg, const struct lcpfs_walk_entry *e, struct lcpfs_error *err)
-{
-	struct digest *d = arg;
-	struct lcpfs_file *f;
-	uint8_t buf[8192];
-	size_t got = 1;
-	int rc;
-
-	blake3_update(&d->b, e->path, strlen(e->path) + 1);
-	blake3_update(&d->b, &e->st->mode, sizeof e->st->mode);
-	blake3_update(&d->b, &e->st->nlink, sizeof e->st->nlink);
-	if (!S_ISREG(e->st->mode))
-		return 0;
-	rc = lcpfs_file_open_ino(&f, d->ds, e->st->ino, err);
-	for (uint64_t off = 0; !rc && got; off += got) {
-		rc = lcpfs_file_pread(f, buf, sizeof buf, off, &got, err);
-		if (!rc)
-			blake3_update(&d->b, buf, got);
-	}
-	if (!rc)
-		rc = lcpfs_file_close(f, err);
-	return rc;
-}
-
-static int hash_dataset(void *arg, const struct lcpfs_ds_info *info, struct lcpfs_error *err)
-{
-	struct digest *d = arg;
-	int rc;
-
-	blake3_update(&d->b, info->name, strlen(info->name) + 1);
-	rc = lcpfs_dataset_open(&d->ds, d->p, info->name, err);
-	if (!rc)
-		rc = lcpfs_walk(d->ds, "", 0, hash_file, d, err);
-	lcpfs_dataset_close(d->ds);
-	d->ds = NULL;
-	return rc;
-}
-
-static int hash_pool(struct lcpfs_pool *p, uint8_t out[HASH_LEN], struct lcpfs_error *err)
-{
-	struct digest d = { .p = p };
-	int rc;
-
-	blake3_init(&d.b);
-	rc = lcpfs_dataset_each(p, "", true, true, hash_dataset, &d, err);
-	blake3_final(&d.b, 0, out, HASH_LEN);
-	return rc;
-}
-
 /* ---- making scenarios ---- */
 
 static int note_state(struct run *r)
 {
 	struct state *s = &r->state[r->n_states];
-	int rc = hash_pool(r->pool, s->hash, &r->err);
+	int rc = pool_digest(r->pool, s->hash, &r->err);
 
 	s->acked_at = r->rec ? crashdev_events(r->rec) : 0;
 	r->n_states++;
@@ -103,41 +43,19 @@ static int commit(struct run *r)
 
 static int put(struct run *r, const char *ds_name, const char *path, size_t len, unsigned seed)
 {
-	struct lcpfs_dataset *ds;
-	struct lcpfs_file *f = NULL;
-	uint64_t rng = seed + 1;
-	uint8_t *buf = malloc(len + 1);
-	int rc = lcpfs_dataset_open(&ds, r->pool, ds_name, &r->err);
-
-	for (size_t i = 0; i < len; i++)
-		buf[i] = (uint8_t)(i % 7 ? tap_rand(&rng) : 'x');
-	if (!rc) {
-		rc = lcpfs_file_open(&f, ds, path, LCPFS_O_WRITE | LCPFS_O_CREATE | LCPFS_O_TRUNC, 0644, &r->err);
-		if (!rc)
-			rc = lcpfs_file_pwrite(f, buf, len, 0, &r->err);
-		if (!rc)
-			rc = lcpfs_file_close(f, &r->err);
-		lcpfs_dataset_close(ds);
-	}
-	free(buf);
-	return rc;
+	return put_file(r->pool, ds_name, path, len, seed, &r->err);
 }
 
 static int fill(struct run *r)
 {
-	char path[32];
-	int rc = 0;
+	int rc = put_files(r->pool, "", 30, 0, &r->err);
 
-	for (unsigned i = 0; i < 30 && !rc; i++) {
-		snprintf(path, sizeof path, "f%02u", i);
-		rc = put(r, "", path, 100 + i * 997, i);
-	}
 	return rc ? rc : put(r, "", "big", 3 << 20, 99);
 }
 
 static int snap(struct run *r, const char *name)
 {
-	return lcpfs_snap_create(r->pool, &name, 1, false, &r->err);
+	return take_snap(r->pool, name, &r->err);
 }
 
 /* A pool with files and two snapshots; the scenario's device begins as a copy of it. */
@@ -414,7 +332,7 @@ static bool check_cut(struct run *r, size_t cut, bool sampled)
 		return true;
 	}
 	if (!rc)
-		rc = hash_pool(p, hash, &err);
+		rc = pool_digest(p, hash, &err);
 	lcpfs_pool_close(p, NULL);
 	if (!ok_msg(!rc, "cut %zu: %s", cut, err.msg)) {
 		lcpfs_blockdev_close(again);
