@@ -32,13 +32,16 @@ struct lcpfs_ds_info {
 /* Open a head (read-write when the pool is) or a snapshot (read-only). */
 int lcpfs_dataset_open(struct lcpfs_dataset **out, struct lcpfs_pool *p, const char *name, struct lcpfs_error *err);
 void lcpfs_dataset_close(struct lcpfs_dataset *ds); /* NULL: nothing; changes stay in the pool handle */
-const char *lcpfs_dataset_name(const struct lcpfs_dataset *ds);
+const char *lcpfs_dataset_name(const struct lcpfs_dataset *ds); /* good until something is renamed or promoted, or ds closed */
 struct lcpfs_pool *lcpfs_dataset_pool(const struct lcpfs_dataset *ds);
 bool lcpfs_dataset_is_snapshot(const struct lcpfs_dataset *ds);
 
 int lcpfs_dataset_create(struct lcpfs_pool *p, const char *name, bool parents, struct lcpfs_error *err);
 int lcpfs_dataset_rename(struct lcpfs_pool *p, const char *from, const char *to, struct lcpfs_error *err);
-/* A dataset; `recursive`: with its snapshots, children and their snapshots. LCPFS_EHELD names what depends on it (clones, holds, children). */
+/*
+ * A dataset; `recursive`: with its snapshots, children and their snapshots, all or nothing. LCPFS_EHELD names what depends on it (clones outside,
+ * holds, children), LCPFS_EBUSY what is open.
+ */
 int lcpfs_dataset_destroy(struct lcpfs_pool *p, const char *name, bool recursive, struct lcpfs_error *err);
 /* Visit `name` itself and, when recursive, everything below; datasets sorted by name, each followed by its snapshots in order of creation when `snaps`. */
 typedef int lcpfs_ds_visit(void *arg, const struct lcpfs_ds_info *info, struct lcpfs_error *err);

@@ -171,9 +171,7 @@ TEST(renames)
 TEST(snapshots_together)
 {
 	const char *two[] = { "a@1", "b@1" }, *missing[] = { "a@2", "none@2", "b@2" }, *twice[] = { "a@2", "b@2", "a@2" };
-	const char *exists[] = { "b@2", "a@1" }, *all[] = { "@all" }, *span[] = { "a@2%4" }, *open_end[] = { "a@%3" }, *rest[] = { "a@%" };
-	const char *wrong[] = { "a@4%2" }, *none[] = { "a@x%" }, *overlap[] = { "a@1%3", "a@2", "a@2%5" };
-	struct lcpfs_dataset *ds;
+	const char *exists[] = { "b@2", "a@1" }, *all[] = { "@all" }, *wrong[] = { "a@4%2" }, *none[] = { "a@x%" };
 	char name[16];
 	uint64_t freed;
 
@@ -198,6 +196,14 @@ TEST(snapshots_together)
 	listed("", "/"); /* nothing was committed */
 	is_int(lcpfs_pool_close(p, &err), 0);
 	lcpfs_blockdev_close(ram);
+}
+
+TEST(ranges_of_snapshots)
+{
+	const char *span[] = { "a@2%4" }, *overlap[] = { "a@1%3", "a@2", "a@2%5" }, *open_end[] = { "a@%7" }, *rest[] = { "a@%" };
+	struct lcpfs_dataset *ds;
+	char name[16];
+	uint64_t freed;
 
 	start();
 	ok(make("a") == 0);
@@ -226,7 +232,6 @@ TEST(snapshots_together)
 	is_int(lcpfs_snap_destroy(p, overlap, 3, false, &freed, &err), 0);
 	listed("a", "a a@6 a@7 a@8 a@9");
 	is_int(lcpfs_pool_commit(p, &err), 0);
-	open_end[0] = "a@%7";
 	is_int(lcpfs_snap_destroy(p, open_end, 1, false, &freed, &err), 0);
 	listed("a", "a a@8 a@9");
 	is_int(lcpfs_snap_destroy(p, rest, 1, false, &freed, &err), 0);
@@ -644,5 +649,5 @@ TEST(diff_by_item_and_by_path)
 	}
 }
 
-TAP_MAIN(T(names), T(renames), T(snapshots_together), T(destroying), T(clones_promote_rollback), T(properties), T(numbers_come_once),
+TAP_MAIN(T(names), T(renames), T(snapshots_together), T(ranges_of_snapshots), T(destroying), T(clones_promote_rollback), T(properties), T(numbers_come_once),
          T(diff_by_item_and_by_path))
