@@ -45,8 +45,8 @@ static uint32_t free_head(const struct page *pg, uint32_t limit)
 	uint32_t i = 0;
 
 	while (i < limit && !space_bit(pg->busy, i))
-		i++;
-	return i;
+		i += !(i & 7) && !pg->busy[i >> 3] ? 8 : 1;
+	return MIN(i, limit);
 }
 
 static uint32_t free_tail(const struct page *pg, uint32_t limit)
@@ -54,7 +54,7 @@ static uint32_t free_tail(const struct page *pg, uint32_t limit)
 	uint32_t i = limit;
 
 	while (i && !space_bit(pg->busy, i - 1))
-		i--;
+		i -= !(i & 7) && !pg->busy[(i >> 3) - 1] ? 8 : 1;
 	return limit - i;
 }
 
