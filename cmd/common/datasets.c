@@ -114,3 +114,20 @@ char *ds_free_snap(struct lcpfs_pool *p, const char *head, const char *prefix)
 	}
 	return name;
 }
+
+const char *ds_would(void) { return cmd.dry_run ? "would have " : ""; }
+
+int ds_rename(struct cmd_target *from, char *to, ds_rename_fn *fn)
+{
+	struct lcpfs_error err = { 0 };
+	int status = CMD_OK;
+	struct lcpfs_pool *p = cmd_pool(from, LCPFS_OPEN_RW, &status);
+
+	if (p && fn(p, from->dataset, to, &err))
+		status = cmd_fail(&err, "cannot rename '%s' to '%s'", from->text, to);
+	else if (p)
+		cmd_did("%srenamed '%s' to '%s'", ds_would(), from->text, to);
+	free(to);
+	cmd_target_fini(from);
+	return ds_commit(status);
+}

@@ -18,14 +18,18 @@ typedef int ds_fn(struct lcpfs_pool *p, const struct cmd_target *t);
 int ds_each(char *argv[], int n, ds_fn *fn);
 int ds_commit(int status);
 
+/* Rename `from` (text as it was given) to `to`, malloc'ed; both are let go of here. */
+typedef int ds_rename_fn(struct lcpfs_pool *p, const char *from, const char *to, struct lcpfs_error *err);
+int ds_rename(struct cmd_target *from, char *to, ds_rename_fn *fn);
+
 bool ds_exists(struct lcpfs_pool *p, const char *name);
 /* A name of now ("PREFIX20240501T120000Z"), and a snapshot HEAD@... of such a name that does not exist yet, malloc'ed. */
 void ds_time_name(char out[40], const char *prefix);
 char *ds_free_snap(struct lcpfs_pool *p, const char *head, const char *prefix);
 
-/* A listing of datasets as a table or JSON document (ds_list.c). */
-struct ds_list { struct cmd_table table; struct cmd_json json; const char *pool; bool only_snaps; };
-void ds_list_start(struct ds_list *l, const char *array);
-int ds_list_add(struct ds_list *l, struct lcpfs_pool *p, const char *pool, const char *name, bool recursive, bool snaps, struct lcpfs_error *err);
-void ds_list_finish(struct ds_list *l);
+/* List the operands as a table, or as a JSON document with the array `array` (ds_list.c): the status. */
+enum ds_which { DS_HEADS, DS_ALL, DS_SNAPS };
+int ds_list(const char *array, char *argv[], int n, bool recursive, enum ds_which which);
+/* "would have " in a dry run, else "". */
+const char *ds_would(void);
 #endif

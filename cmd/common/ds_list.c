@@ -5,10 +5,11 @@
 #include <string.h>
 #include "common/datasets.h"
 
+struct ds_list { struct cmd_table table; struct cmd_json json; const char *pool; bool only_snaps; };
 static const char *const heads[] = { "Name", "Used", "Refer", "Files", "Created", "Origin" };
 static const char *const snap_heads[] = { "Name", "Used", "Refer", "Files", "Created", "Holds" };
 
-void ds_list_start(struct ds_list *l, const char *array)
+static void list_start(struct ds_list *l, const char *array)
 {
 	cmd_table_init(&l->table, 6, l->only_snaps ? snap_heads : heads, "lrrrll");
 	if (!cmd.json)
@@ -78,16 +79,33 @@ static int add(void *arg, const struct lcpfs_ds_info *i, struct lcpfs_error *err
 	return 0;
 }
 
-int ds_list_add(struct ds_list *l, struct lcpfs_pool *p, const char *pool, const char *name, bool recursive, bool snaps, struct lcpfs_error *err)
-{
-	l->pool = pool;
-	return lcpfs_dataset_each(p, name, recursive, snaps, add, l, err);
-}
-
-void ds_list_finish(struct ds_list *l)
+static void list_finish(struct ds_list *l)
 {
 	if (cmd.json)
 		cmd_json_finish(&l->json);
 	else
 		cmd_table_print(&l->table, stdout);
+}
+
+int ds_list(const char *array, char *argv[], int n, bool recursive, enum ds_which which)
+{
+	struct ds_list l = { .only_snaps = which == DS_SNAPS };
+	int status = CMD_OK;
+
+	list_start(&l, array);
+	for (int i = 0; i < n; i++) {
+		struct lcpfs_error err = { 0 };
+		struct lcpfs_pool *p;
+		struct cmd_target t;
+
+		ds_target(&t, argv[i]);
+		l.pool = t.pool;
+		p = cmd_pool(&t, LCPFS_OPEN_RO, &status);
+		/* a pool as such means all that is in it */
+		if (p && lcpfs_dataset_each(p, t.dataset, recursive || !t.is_pool, which != DS_HEADS, add, &l, &err))
+			status = cmd_worse(status, cmd_fail(&err, "cannot list '%s'", argv[i]));
+		cmd_target_fini(&t);
+	}
+	list_finish(&l);
+	return status;
 }

@@ -24,8 +24,6 @@ static bool parents, recursive, snaps;
 static const char *sets[MAX_SET];
 static unsigned n_sets;
 
-static const char *would(void) { return cmd.dry_run ? "would have " : ""; }
-
 static int set_all(struct lcpfs_pool *p, const char *name, struct lcpfs_error *err)
 {
 	int rc = 0;
@@ -50,53 +48,21 @@ static int create_one(struct lcpfs_pool *p, const struct cmd_target *t)
 	if (!rc)
 		rc = set_all(p, t->dataset, &err);
 	if (!rc)
-		cmd_did("%screated '%s'", would(), t->text);
+		cmd_did("%screated '%s'", ds_would(), t->text);
 	return rc ? cmd_fail(&err, "cannot create '%s'", t->text) : CMD_OK;
 }
 
 static int create(char *argv[], int n) { return ds_each(argv, n, create_one); }
 
-static int list(char *argv[], int n)
-{
-	struct ds_list l = { 0 };
-	int status = CMD_OK;
-
-	ds_list_start(&l, "datasets");
-	for (int i = 0; i < n; i++) {
-		struct lcpfs_error err = { 0 };
-		struct lcpfs_pool *p;
-		struct cmd_target t;
-
-		ds_target(&t, argv[i]);
-		p = cmd_pool(&t, LCPFS_OPEN_RO, &status);
-		/* a pool as such means all that is in it */
-		if (p && ds_list_add(&l, p, t.pool, t.dataset, recursive || !t.is_pool, snaps, &err))
-			status = cmd_worse(status, cmd_fail(&err, "cannot list '%s'", argv[i]));
-		cmd_target_fini(&t);
-	}
-	ds_list_finish(&l);
-	return status;
-}
+static int list(char *argv[], int n) { return ds_list("datasets", argv, n, recursive, snaps ? DS_ALL : DS_HEADS); }
 
 static int rename_to(char *argv[], int n)
 {
-	struct lcpfs_error err = { 0 };
-	struct lcpfs_pool *p;
 	struct cmd_target t;
-	int status = CMD_OK;
-	char *to;
 
 	(void)n;
 	ds_head_target(&t, argv[0]);
-	to = ds_second(&t, argv[1]);
-	p = cmd_pool(&t, LCPFS_OPEN_RW, &status);
-	if (p && lcpfs_dataset_rename(p, t.dataset, to, &err))
-		status = cmd_fail(&err, "cannot rename '%s' to '%s'", argv[0], to);
-	else if (p)
-		cmd_did("%srenamed '%s' to '%s'", would(), argv[0], to);
-	free(to);
-	cmd_target_fini(&t);
-	return ds_commit(status);
+	return ds_rename(&t, ds_second(&t, argv[1]), lcpfs_dataset_rename);
 }
 
 static int destroy_one(struct lcpfs_pool *p, const struct cmd_target *t)
@@ -107,7 +73,7 @@ static int destroy_one(struct lcpfs_pool *p, const struct cmd_target *t)
 		return cmd_fail_code(LCPFS_EINVAL, "cannot destroy '%s': it is a snapshot (lcpfs-snap destroy)", t->text);
 	if (lcpfs_dataset_destroy(p, t->dataset, recursive, &err))
 		return cmd_fail(&err, "cannot destroy '%s'", t->text);
-	cmd_did("%sdestroyed '%s'", would(), t->text);
+	cmd_did("%sdestroyed '%s'", ds_would(), t->text);
 	return CMD_OK;
 }
 

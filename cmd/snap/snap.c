@@ -19,8 +19,6 @@ static const struct cmd_spec spec = {
 };
 static bool recursive;
 
-static const char *would(void) { return cmd.dry_run ? "would have " : ""; }
-
 /* All operands together: they appear or vanish as one, so they are of one pool. */
 struct snaps { struct cmd_target *t; const char **names; int n; struct lcpfs_pool *pool; };
 
@@ -58,7 +56,7 @@ static int create(char *argv[], int n)
 	if (!status && lcpfs_snap_create(s.pool, s.names, (size_t)n, recursive, &err))
 		status = cmd_fail(&err, "cannot make snapshot '%s'%s", argv[0], n > 1 ? " and others" : "");
 	for (int i = 0; i < n && !status; i++)
-		cmd_did("%smade snapshot '%s'%s", would(), argv[i], recursive ? " and those below" : "");
+		cmd_did("%smade snapshot '%s'%s", ds_would(), argv[i], recursive ? " and those below" : "");
 	close_all(&s);
 	return ds_commit(status);
 }
@@ -73,9 +71,9 @@ static int destroy(char *argv[], int n)
 	if (!status && lcpfs_snap_destroy(s.pool, s.names, (size_t)n, recursive, &freed, &err))
 		status = cmd_fail(&err, "cannot destroy '%s'%s", argv[0], n > 1 ? " and others" : "");
 	for (int i = 0; i < n && !status; i++)
-		cmd_did("%sdestroyed '%s'%s", would(), argv[i], recursive ? " and those below" : "");
+		cmd_did("%sdestroyed '%s'%s", ds_would(), argv[i], recursive ? " and those below" : "");
 	if (!status)
-		cmd_did("%sfreed %" PRIu64 " bytes", would(), freed);
+		cmd_did("%sfreed %" PRIu64 " bytes", ds_would(), freed);
 	close_all(&s);
 	status = ds_commit(status);
 	if (!status && cmd.json) {
@@ -88,26 +86,7 @@ static int destroy(char *argv[], int n)
 	return status;
 }
 
-static int list(char *argv[], int n)
-{
-	struct ds_list l = { .only_snaps = true };
-	int status = CMD_OK;
-
-	ds_list_start(&l, "snapshots");
-	for (int i = 0; i < n; i++) {
-		struct lcpfs_error err = { 0 };
-		struct lcpfs_pool *p;
-		struct cmd_target t;
-
-		ds_target(&t, argv[i]);
-		p = cmd_pool(&t, LCPFS_OPEN_RO, &status);
-		if (p && ds_list_add(&l, p, t.pool, t.dataset, recursive || !t.is_pool, true, &err))
-			status = cmd_worse(status, cmd_fail(&err, "cannot list '%s'", argv[i]));
-		cmd_target_fini(&t);
-	}
-	ds_list_finish(&l);
-	return status;
-}
+static int list(char *argv[], int n) { return ds_list("snapshots", argv, n, recursive, DS_SNAPS); }
 
 /* The new name: "@new", "new" or "POOL:DATASET@new". */
 static char *new_name(const struct cmd_target *t, const char *text)
@@ -122,25 +101,18 @@ static char *new_name(const struct cmd_target *t, const char *text)
 	return name;
 }
 
+static int rename_one(struct lcpfs_pool *p, const char *from, const char *to, struct lcpfs_error *err)
+{
+	return lcpfs_snap_rename(p, from, to, recursive, err);
+}
+
 static int rename_to(char *argv[], int n)
 {
-	struct lcpfs_error err = { 0 };
-	struct lcpfs_pool *p;
 	struct cmd_target t;
-	int status = CMD_OK;
-	char *to;
 
 	(void)n;
 	ds_snap_target(&t, argv[0]);
-	to = new_name(&t, argv[1]);
-	p = cmd_pool(&t, LCPFS_OPEN_RW, &status);
-	if (p && lcpfs_snap_rename(p, t.dataset, to, recursive, &err))
-		status = cmd_fail(&err, "cannot rename '%s' to '%s'", argv[0], to);
-	else if (p)
-		cmd_did("%srenamed '%s' to '%s'", would(), argv[0], to);
-	free(to);
-	cmd_target_fini(&t);
-	return ds_commit(status);
+	return ds_rename(&t, new_name(&t, argv[1]), rename_one);
 }
 
 int main(int argc, char *argv[])

@@ -80,6 +80,17 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 	b->len += (size_t)n;
 }
 
+void buf_hex(struct buf *b, const void *p, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *from = p;
+
+	for (size_t i = 0; i < len; i++) {
+		const char two[2] = { digits[from[i] >> 4], digits[from[i] & 15] };
+		buf_add(b, two, 2);
+	}
+}
+
 void buf_reset(struct buf *b)
 {
 	b->len = 0;

@@ -23,6 +23,7 @@ void buf_le16(struct buf *b, uint16_t v);
 void buf_le32(struct buf *b, uint32_t v);
 void buf_le64(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* stays NUL-terminated beyond len */
+void buf_hex(struct buf *b, const void *p, size_t len); /* two lower-case digits a byte */
 void buf_reset(struct buf *b);                           /* len = 0, memory kept */
 void buf_fini(struct buf *b);
 

@@ -298,15 +298,16 @@ static void print_devices(const struct config *c, struct buf *out)
 void config_print(const struct config *c, struct buf *out)
 {
 	buf_printf(out, "name %s\nuuid ", c->name);
-	for (unsigned i = 0; i < 16; i++)
-		buf_printf(out, "%02x", c->uuid[i]);
+	buf_hex(out, c->uuid, sizeof c->uuid);
 	buf_printf(out, "\nnext_chunk_id %u\ncsum %u\n", c->next_chunk_id, c->csum);
 	print_features(out, "incompat", &c->incompat);
 	print_features(out, "ro_compat", &c->ro_compat);
 	print_features(out, "compat", &c->compat);
-	for (uint32_t i = 0; i < c->n_epochs; i++)
-		buf_printf(out, "epoch %02x%02x%02x%02x from %" PRIu64 "\n", c->epochs[i].id[0], c->epochs[i].id[1],
-		    c->epochs[i].id[2], c->epochs[i].id[3], c->epochs[i].first_txg);
+	for (uint32_t i = 0; i < c->n_epochs; i++) {
+		buf_printf(out, "epoch ");
+		buf_hex(out, c->epochs[i].id, 4);
+		buf_printf(out, " from %" PRIu64 "\n", c->epochs[i].first_txg);
+	}
 	print_devices(c, out);
 	for (uint32_t i = 0; i < c->n_chunks; i++) {
 		const struct cfg_chunk *k = &c->chunks[i];

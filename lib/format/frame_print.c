@@ -5,12 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static void print_hex(const uint8_t *p, size_t n, struct buf *out)
-{
-	for (size_t i = 0; i < n; i++)
-		buf_printf(out, "%02x", p[i]);
-}
-
 /* Names from a stream go to terminals: what is not printable ASCII goes as \xNN. */
 static void print_name(const char *s, struct buf *out)
 {
@@ -23,13 +17,13 @@ void frame_block_print(const struct frame_block *b, struct buf *out)
 	static const char *const comps[] = { "none", "lz4", "zstd", "lzma2" };
 
 	buf_printf(out, "lsize %u psize %u comp %s csum %u hash ", b->lsize, b->psize, comps[b->comp & 3], b->csum);
-	print_hex(b->hash, 8, out);
+	buf_hex(out, b->hash, 8);
 }
 
 void frame_begin_print(const struct frame_begin *b, struct buf *out)
 {
 	buf_printf(out, "version %u.%u uuid ", b->major, b->minor);
-	print_hex(b->uuid, sizeof b->uuid, out);
+	buf_hex(out, b->uuid, sizeof b->uuid);
 	buf_printf(out, " dataset %u/%u '", b->index + 1, b->count);
 	print_name(b->dataset, out);
 	buf_printf(out, "' to @");
@@ -50,10 +44,10 @@ static void print_pos(const struct frame_pos *p, struct buf *out)
 {
 	buf_printf(out, "items %" PRIu64 " blocks %" PRIu64 " bytes %" PRIu64 " running ", p->counts.items, p->counts.blocks,
 	    p->counts.block_bytes);
-	print_hex(p->running, 8, out);
+	buf_hex(out, p->running, 8);
 	if (p->klen) {
 		buf_printf(out, " key ");
-		print_hex(p->key, p->klen, out);
+		buf_hex(out, p->key, p->klen);
 	}
 }
 

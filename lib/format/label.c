@@ -176,20 +176,14 @@ int label_decode(struct label *out, const uint8_t raw[LABEL_LEN], struct lcpfs_e
 	return rc;
 }
 
-static void print_hex(struct buf *out, const char *name, const uint8_t *p, size_t len)
-{
-	buf_printf(out, "%s ", name);
-	for (size_t i = 0; i < len; i++)
-		buf_printf(out, "%02x", p[i]);
-	buf_printf(out, "\n");
-}
-
 void label_print(const struct label *l, struct buf *out)
 {
 	buf_printf(out, "format %u.%u\n", l->major, l->minor);
-	print_hex(out, "pool_uuid", l->pool_uuid, 16);
-	print_hex(out, "dev_uuid", l->dev_uuid, 16);
-	buf_printf(out, "dev_id %u\nsector %u\nlabels %u\n", l->dev_id, 1u << l->sector_shift, l->label_count);
+	buf_printf(out, "pool_uuid ");
+	buf_hex(out, l->pool_uuid, sizeof l->pool_uuid);
+	buf_printf(out, "\ndev_uuid ");
+	buf_hex(out, l->dev_uuid, sizeof l->dev_uuid);
+	buf_printf(out, "\ndev_id %u\nsector %u\nlabels %u\n", l->dev_id, 1u << l->sector_shift, l->label_count);
 	buf_printf(out, "ring %u slots at %" PRIu64 "\n", l->ring_slots, l->ring_off);
 	buf_printf(out, "config %u slots of %" PRIu64 " at %" PRIu64 "\n", CONFIG_SLOTS, l->cfg_len, l->cfg_off);
 	buf_printf(out, "data_off %" PRIu64 "\ndev_size %" PRIu64 "\n", l->data_off, l->dev_size);

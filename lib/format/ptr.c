@@ -90,6 +90,5 @@ void ptr_print(const struct blkptr *p, struct buf *out)
 	}
 	buf_printf(out, "%u:%u birth %" PRIu64 " %s level %u lsize %u psize %u comp %s csum %u flags %#x hash ", ptr_chunk(p),
 	    ptr_sector(p), p->birth, kinds[p->kind & 3], p->level, p->lsize, p->psize, comps[p->comp & 3], p->csum, p->flags);
-	for (unsigned i = 0; i < 8; i++)
-		buf_printf(out, "%02x", p->hash[i]);
+	buf_hex(out, p->hash, 8);
 }

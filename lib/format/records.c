@@ -136,8 +136,7 @@ static void print_text(struct buf *out, const uint8_t *p, size_t len)
 
 static void print_hex(struct buf *out, const uint8_t *p, size_t len)
 {
-	for (size_t i = 0; i < len && i < 64; i++)
-		buf_printf(out, "%02x", p[i]);
+	buf_hex(out, p, len < 64 ? len : 64);
 	if (len > 64)
 		buf_printf(out, "... (%zu bytes)", len);
 }

@@ -184,23 +184,18 @@ int uberblock_decode(struct uberblock *out, const uint8_t raw[UBER_LEN], struct 
 	return rc;
 }
 
-static void print_hex(struct buf *out, const char *name, const uint8_t *p, size_t len)
-{
-	buf_printf(out, "%s ", name);
-	for (size_t i = 0; i < len; i++)
-		buf_printf(out, "%02x", p[i]);
-	buf_printf(out, "\n");
-}
-
 void uberblock_print(const struct uberblock *u, struct buf *out)
 {
 	buf_printf(out, "format %u.%u\ntxg %" PRIu64 "\nprev_txg %" PRIu64 " %" PRIu64 "\ntime %" PRId64 ".%09u\n", u->major,
 	    u->minor, u->txg, u->prev_txg[0], u->prev_txg[1], u->time_s, u->time_ns);
-	print_hex(out, "pool_uuid", u->pool_uuid, 16);
-	print_hex(out, "epoch_id", u->epoch_id, 16);
-	buf_printf(out, "config generation %" PRIu64 " slot %u, %u bytes\n", u->cfg_gen, u->cfg_slot, u->cfg_len);
-	print_hex(out, "cfg_hash", u->cfg_hash, 32);
-	buf_printf(out, "pool_root ");
+	buf_printf(out, "pool_uuid ");
+	buf_hex(out, u->pool_uuid, sizeof u->pool_uuid);
+	buf_printf(out, "\nepoch_id ");
+	buf_hex(out, u->epoch_id, sizeof u->epoch_id);
+	buf_printf(out, "\nconfig generation %" PRIu64 " slot %u, %u bytes\n", u->cfg_gen, u->cfg_slot, u->cfg_len);
+	buf_printf(out, "cfg_hash ");
+	buf_hex(out, u->cfg_hash, sizeof u->cfg_hash);
+	buf_printf(out, "\npool_root ");
 	ptr_print(&u->pool_root, out);
 	buf_printf(out, "\nspace_root ");
 	ptr_print(&u->space_root, out);
