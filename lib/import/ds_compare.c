@@ -191,16 +191,43 @@ static bool is_trusted(const struct ds_sink *k, const struct inode *old)
 	    before(&want.mtime, &k->o.trust_before) && before(&want.ctime, &k->o.trust_before);
 }
 
+/* A small file of equal size that was written since, by its time: is it to be compared? */
+static bool pace_allows(struct ds_sink *k, const struct inode *old)
+{
+	uint64_t pack = k->ds->info.pack_size;
+	struct inode want;
+
+	if (!(old->flags & INODE_SLICED) || !(k->e->flags & ENTRY_HAS_MTIME))
+		return true;
+	sink_attr(k, k->e, &want);
+	if (same_time(&want.mtime, &old->mtime))
+		return true;
+	k->pace += old->size;
+	if (k->pace < pack)
+		return false;
+	k->pace -= pack;
+	return true;
+}
+
+/* A comparison found nothing: it was worth its price. */
+static void pace_earn(struct ds_sink *k)
+{
+	uint64_t pack = k->ds->info.pack_size;
+
+	if (k->old.flags & INODE_SLICED)
+		k->pace = MIN(k->pace + 2 * pack, 4 * (uint64_t)PACE_PACKS * pack);
+}
+
 static void over_regular(struct ds_sink *k, uint64_t ino, const struct inode *old)
 {
 	k->ino = ino;
 	k->old = *old;
 	k->content = CONTENT_NEW;
-	if (k->e->size == old->size) {
+	if (k->e->size != old->size) {
+		sink_changed(k);
+	} else if (pace_allows(k, old)) {
 		k->compared++;
 		k->content = CONTENT_COMPARE;
-	} else {
-		sink_changed(k);
 	}
 }
 
@@ -367,6 +394,8 @@ int sink_end_content(struct ds_sink *k, struct lcpfs_error *err)
 		return keep_old_content(k, err);
 	if (k->content == CONTENT_COMPARE) {
 		rc = size == k->old.size ? old_is_zero(k, k->pos, size, err) : 0;
+		if (rc == 1)
+			pace_earn(k);
 		if (rc)
 			return rc == 1 ? 0 : rc;
 		rc = start_rewrite(k, err);

@@ -415,6 +415,7 @@ int ds_sink_open(struct entry_sink **out, struct dataset *ds, uint64_t root, con
 	k->sink.ops = &ds_ops;
 	k->ds = ds;
 	k->o = *o;
+	k->pace = (uint64_t)PACE_PACKS * ds->info.pack_size;
 	rc = push_level(k, "", 0, root, false, err);
 	if (!rc)
 		rc = sink_note(k, root, 0, "", 0, false, err);

@@ -111,6 +111,7 @@ struct ds_sink {
 	uint64_t pos;             /* end of the content so far */
 	struct zpl_writer *w;     /* opened by the first piece */
 	uint8_t *tmp;             /* SINK_TMP bytes, made when first needed */
+	uint64_t pace;            /* bytes that may yet be decoded for nothing: ds_compare.c */
 
 	/* exact only */
 	struct inoset seen;       /* inodes that the source has */
@@ -121,6 +122,7 @@ struct ds_sink {
 	uint64_t changed, removed, compared;
 };
 #define SINK_TMP ((size_t)1 << 20)
+#define PACE_PACKS 16u /* what `pace` begins with, in packs */
 
 void sink_changed(struct ds_sink *k); /* counts the entry under way, once */
 void sink_warn(struct ds_sink *k, const char *path, const struct lcpfs_error *why);

@@ -381,6 +381,58 @@ TEST(update_knows_old_files)
 	place_close(&p);
 }
 
+/* Every so-manyth of n small files gets content and times of this seed. */
+static void write_many(const struct place *p, unsigned n, unsigned every, uint64_t seed)
+{
+	char name[32];
+
+	for (unsigned i = 0; i < n; i += every) {
+		snprintf(name, sizeof name, "s/%05u", i);
+		put_random(in(p, name), 6000 + i % 7, seed + i);
+		set_mtime(in(p, name), 1000 + (int64_t)seed, i);
+	}
+}
+
+static uint64_t data_sum(const struct place *p, unsigned n)
+{
+	uint64_t sum = 0;
+	char name[32];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "%05u", i);
+		sum = sum * 31 + inode_at(p, name).data_id;
+	}
+	return sum;
+}
+
+TEST(touched_or_changed)
+{
+	enum { N = 1200 };
+	char name[32];
+	struct place p;
+	uint64_t sum;
+
+	place_open(&p);
+	is_int(mkdir(in(&p, "s"), 0755), 0);
+	write_many(&p, N, 1, 1);
+	is_int(import(&p, in(&p, "s"), LCPFS_TREE_DELETE), 0);
+	sum = data_sum(&p, N);
+	for (unsigned i = 0; i < N; i++) { /* every file has a new time and the old content */
+		snprintf(name, sizeof name, "s/%05u", i);
+		set_mtime(in(&p, name), 5, i);
+	}
+	is_int(import(&p, in(&p, "s"), LCPFS_TREE_DELETE), 0);
+	is_int(p.st.changed, N);
+	is_int(data_sum(&p, N), sum);
+	for (unsigned every = 1; every < 4; every++) { /* some or all changed: whether compared or not, the outcome is the same */
+		write_many(&p, N, every, 100 + every);
+		is_int(import(&p, in(&p, "s"), LCPFS_TREE_DELETE), 0);
+		is_int(p.st.changed, (N + every - 1) / every);
+		is_int(same_trees(host_tree(in(&p, "s")), ds_tree(&p, "")), N + 1);
+	}
+	place_close(&p);
+}
+
 TEST(links_part_and_join)
 {
 	struct place p;
@@ -749,5 +801,5 @@ TEST(sets)
 	ok(import_name_ok("..a", 3) && !import_name_ok("..", 2) && !import_name_ok("a/b", 3) && !import_name_ok("a\0b", 3) && !import_name_ok("", 0));
 }
 
-TAP_MAIN(T(sets), T(host_pool_host), T(through_an_archive), T(update_changes_what_differs), T(update_knows_old_files), T(links_part_and_join),
+TAP_MAIN(T(sets), T(host_pool_host), T(through_an_archive), T(update_changes_what_differs), T(update_knows_old_files), T(touched_or_changed), T(links_part_and_join),
          T(hostile_entries), T(the_last_one_wins), T(removals), T(random_updates), T(pool_to_pool), T(overrides), T(cancel_and_list))
