@@ -11,7 +11,7 @@
 #include "dmu/dmu_impl.h"
 
 /* What freeing a block needs of its pointer. */
-struct victim { uint64_t addr, birth; uint32_t psize; };
+struct victim { uint64_t addr, birth; uint32_t psize; uint8_t kind, flags; };
 struct victims { struct victim *p; size_t n, cap; uint64_t bytes; };
 
 static int collect(void *arg, const struct blkptr *bp, struct lcpfs_error *err)
@@ -25,7 +25,7 @@ static int collect(void *arg, const struct blkptr *bp, struct lcpfs_error *err)
 			return lcpfs_nomem(err);
 		v->p = p;
 	}
-	v->p[v->n++] = (struct victim){ bp->addr, bp->birth, bp->psize };
+	v->p[v->n++] = (struct victim){ bp->addr, bp->birth, bp->psize, bp->kind, bp->flags };
 	v->bytes += ptr_charge(bp);
 	return 0;
 }
@@ -45,7 +45,8 @@ static int free_victims(struct spa *s, struct victims *v, struct lcpfs_error *er
 	if (v->n)
 		qsort(v->p, v->n, sizeof *v->p, by_addr);
 	for (size_t i = 0; i < v->n && !rc; i++) {
-		struct blkptr bp = { .addr = v->p[i].addr, .birth = v->p[i].birth, .psize = v->p[i].psize };
+		const struct victim *x = &v->p[i];
+		struct blkptr bp = { .addr = x->addr, .birth = x->birth, .psize = x->psize, .kind = x->kind, .flags = x->flags };
 
 		rc = spa_free(s, &bp, err);
 	}

@@ -123,6 +123,27 @@ void dsrec_print(const struct dsrec *r, struct buf *out)
 	ptr_print(&r->root, out);
 }
 
+void ref_encode(uint64_t extra, uint8_t val[REF_LEN])
+{
+	le_store(val, 8, extra);
+	val[8] = 0;
+}
+
+int ref_decode(uint64_t *extra, const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, struct lcpfs_error *err)
+{
+	uint64_t n;
+
+	if (klen != 9 || vlen != REF_LEN)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "reference count: key of %zu, value of %zu bytes", klen, vlen);
+	n = le_load(val, 8);
+	if (val[8])
+		return lcpfs_fail(err, LCPFS_EUNSUP, "reference count of %" PRIx64 ": unknown flags %#x", be64_load(key + 1), val[8]);
+	if (!be64_load(key + 1) || !n || n == UINT64_MAX)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "reference count of %" PRIx64 ": %" PRIu64, be64_load(key + 1), n);
+	*extra = n;
+	return 0;
+}
+
 static void print_text(struct buf *out, const uint8_t *p, size_t len)
 {
 	buf_printf(out, "'");
@@ -150,6 +171,10 @@ static void print_key(const uint8_t *key, size_t klen, struct buf *out)
 		buf_printf(out, "PAGE %u/%u", be32_load(key + 1), be32_load(key + 5));
 		return;
 	}
+	if (t == TBL_REF && klen == 9) {
+		buf_printf(out, "REF %u:%u", be32_load(key + 1), be32_load(key + 5));
+		return;
+	}
 	if (t == 0 || t > TBL_SCAN || klen < 9) {
 		buf_printf(out, "table %#x ", t);
 		print_hex(out, key, klen);
@@ -175,6 +200,7 @@ static void print_page(const uint8_t *val, size_t vlen, struct buf *out)
 void record_print(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, const uint8_t *ptrs, unsigned nptr, struct buf *out)
 {
 	struct dsrec r;
+	uint64_t extra;
 
 	if (!klen)
 		return;
@@ -186,6 +212,8 @@ void record_print(const uint8_t *key, size_t klen, const uint8_t *val, size_t vl
 		buf_printf(out, "%" PRIu64, le_load(val, 8));
 	else if (key[0] == TBL_DEAD && vlen == 16)
 		buf_printf(out, "%" PRIu64 " blocks %" PRIu64 " bytes", le_load(val, 8), le_load(val + 8, 8));
+	else if (key[0] == TBL_REF && ref_decode(&extra, key, klen, val, vlen, NULL) == 0)
+		buf_printf(out, "%" PRIu64 " more", extra);
 	else if (key[0] == TBL_PAGE)
 		print_page(val, vlen, out);
 	else if (key[0] == TBL_PROP)

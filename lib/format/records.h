@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "format/ptr.h"
 
-/* First byte of a pool-tree key; numbers are never reused. REF.. are reserved, not built. */
+/* First byte of a pool-tree key; numbers are never reused. DDT.. are reserved, not built. */
 enum pool_table {
 	TBL_DS = 0x01,      /* id(8)                  -> dataset record, owns the root pointer (absent: empty tree) */
 	TBL_NAME = 0x02,    /* parent(8) name         -> le64 id; a snapshot: parent = its dataset, name "@x" */
@@ -16,7 +16,8 @@ enum pool_table {
 	TBL_RECV = 0x07,    /* ds(8) ...              -> state of a receive under way */
 	TBL_HIST = 0x08,    /* txg(8)                 -> le64 time_s, command text */
 	TBL_SCAN = 0x09,    /* id(8)                  -> cursor or unrecovered error */
-	TBL_REF = 0x20, TBL_DDT = 0x21, TBL_REMAP = 0x22, TBL_KEY = 0x23, TBL_PENDLOG = 0x24, /* reserved */
+	TBL_REF = 0x20,     /* addr(8)                -> le64 references beyond the first, u8 flags (0) */
+	TBL_DDT = 0x21, TBL_REMAP = 0x22, TBL_KEY = 0x23, TBL_PENDLOG = 0x24, /* reserved */
 	TBL_PAGE = 0x40,    /* space tree: chunk(4) page(4) -> page value */
 };
 #define NAME_MAX_BYTES 255u
@@ -58,6 +59,13 @@ void dsrec_encode(const struct dsrec *r, uint8_t raw[DSREC_LEN]);
 /* `ptr` NULL: the item owns no pointer. */
 int dsrec_decode(struct dsrec *out, const uint8_t *raw, size_t len, const uint8_t *ptr, struct lcpfs_error *err);
 void dsrec_print(const struct dsrec *r, struct buf *out);
+
+/* REF comes with the incompatible feature of this name. */
+#define FEATURE_REF "reflink"
+#define REF_LEN 9u
+void ref_encode(uint64_t extra, uint8_t val[REF_LEN]);
+/* Key and value of an item of TBL_REF. LCPFS_ECORRUPT, or LCPFS_EUNSUP for flags that are not known. */
+int ref_decode(uint64_t *extra, const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, struct lcpfs_error *err);
 
 /* One line for any item of the pool or space tree. */
 void record_print(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, const uint8_t *ptrs, unsigned nptr, struct buf *out);

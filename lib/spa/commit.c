@@ -96,6 +96,8 @@ static int write_trees(struct spa *s, struct lcpfs_error *err)
 	int rc = write_clients(s, err);
 
 	if (!rc)
+		rc = spa_ref_settle(s, err);
+	if (!rc)
 		rc = btree_write(s->pool_tree, err);
 	if (!rc)
 		rc = spa_space_write(s, err);
@@ -155,6 +157,7 @@ static int publish(struct spa *s, struct lcpfs_error *err)
 	s->txg = ub.txg + 1;
 	zio_set_txg(s->zio, s->txg);
 	s->priv->committed = true;
+	s->priv->ref_shared = false;
 	s->changed = false;
 	space_settle(s->space, give_back, s);
 	spa_space_published(s, next);
@@ -228,6 +231,8 @@ static int write_early(struct spa *s, struct lcpfs_error *err)
 	int rc = write_clients(s, &why);
 
 	if (!rc)
+		rc = spa_ref_settle(s, &why);
+	if (!rc)
 		rc = btree_write(s->pool_tree, &why);
 	if (rc && err)
 		*err = why;
@@ -246,10 +251,13 @@ static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct l
 	int rc;
 
 	room(s, &total, &used, &avail);
-	need = extra + 2 * pending_bytes(s) + floor_of(kind, total);
+	need = extra + 2 * pending_bytes(s) + floor_of(kind, total) + s->priv->n_ref * (uint64_t)NODE_TARGET;
 	if (avail >= need + zio_in_flight(s->zio))
 		return 0;
-	rc = zio_idle(s->zio, err);
+	/* how many leaves of REF change is known once they did */
+	rc = spa_ref_settle(s, err);
+	if (!rc)
+		rc = zio_idle(s->zio, err);
 	if (rc)
 		return rc;
 	room(s, &total, &used, &avail);

@@ -64,12 +64,6 @@ static int space_kill(struct btree_store *st, void *owner, const struct blkptr *
 static const struct btree_store_ops pool_ops = { pool_read, pool_write, pool_kill };
 static const struct btree_store_ops space_ops = { space_read, space_write, space_kill };
 
-int spa_free(struct spa *s, const struct blkptr *bp, struct lcpfs_error *err)
-{
-	arc_forget(s->arc, bp->addr, bp->birth);
-	return space_free(s->space, bp->addr, (uint32_t)div_up(bp->psize, SECTOR), true, bp->birth > s->published, err);
-}
-
 static int spa_new(struct spa **out, const char *name, const struct lcpfs_open_opts *o, struct lcpfs_error *err)
 {
 	struct spa *s = calloc(1, sizeof *s);
@@ -111,6 +105,7 @@ static void spa_destroy(struct spa *s)
 	arc_destroy(s->arc);
 	vdev_close(s->vdev);
 	free(s->name);
+	free(s->priv->ref);
 	free(s->priv);
 	free(s);
 }

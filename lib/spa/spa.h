@@ -4,7 +4,8 @@
  *
  * Changes collect in memory and in unreferenced blocks, and become visible by one uberblock:
  *   1 what waits in the pipeline is done          2 each registered tree writes itself, its root goes into its record
- *   3 the pool tree is written                    4 bitmap pages go into the space tree, it is written
+ *   3 references are settled (ref.c), the pool tree is written
+ *   4 bitmap pages go into the space tree, it is written
  *   5 flush                                       6 uberblock, flush = the commit      7 what is settled may be reused
  * A failure before 6 leaves the last commit in force and the handle dead: every later call fails with the same error.
  */
@@ -68,8 +69,13 @@ void spa_client_remove(struct spa *s, struct spa_client *c);
 /* All clients write themselves, then the open txg number goes up by one, without an uberblock. */
 int spa_close_txg(struct spa *s, struct lcpfs_error *err);
 
-/* Queue the freeing of a block nobody refers to any more. */
+/* A pointer is given up: the block comes free when no other refers to it. Needs kind, flags, birth, addr and psize. */
 int spa_free(struct spa *s, const struct blkptr *bp, struct lcpfs_error *err);
+/*
+ * One more reference to the data block of a pointer that some tree holds: *out goes into a tree before the txg number changes (and is given up
+ * like any other pointer). Its birth is the open txg: whoever shares a block is not part of the other's history.
+ */
+int spa_share(struct spa *s, const struct blkptr *from, struct blkptr *out, struct lcpfs_error *err);
 /* Nodes for trees of any owner: what btree_store.read and .write of the layers above call. */
 int spa_node_read(struct spa *s, const struct blkptr *bp, uint8_t **ptrs_body, uint32_t *nptr, struct lcpfs_error *err);
 /* A number never used before in this pool (dataset ids, guids are BLAKE3(uuid, number)). */

@@ -4,6 +4,9 @@
 #define SPA_IMPL_H
 #include "spa/spa.h"
 
+/* What is queued for a block: references made and given up. */
+struct ref_delta { uint64_t addr; uint32_t sectors, more, less; };
+
 struct spa_private {
 	struct btree_store read_store;      /* for bitmap pages: reads the published space trees */
 	struct spa *spa;
@@ -15,6 +18,10 @@ struct spa_private {
 	bool committed;                     /* something was published through this handle */
 	bool rewound;                       /* the newest uberblock was not taken */
 	uint64_t open_size;                 /* of the device when it was opened */
+	struct ref_delta *ref;              /* not yet in REF */
+	size_t n_ref, cap_ref;
+	bool ref_known, ref_any;            /* whether REF was looked at; it has a record */
+	bool ref_shared;                    /* a reference was made since the last commit */
 	uint64_t freed_before;              /* sectors that the newest commit freed more than it took, as far as not loaded */
 };
 
@@ -28,5 +35,7 @@ void spa_space_published(struct spa *s, struct btree *next);
 int spa_space_write(struct spa *s, struct lcpfs_error *err);
 int spa_grow(void *arg, uint32_t sectors, struct lcpfs_error *err);
 int spa_sync_chunks(struct spa *s, struct lcpfs_error *err);
+/* What is queued goes into REF and into free space. The handle is dead after a failure. */
+int spa_ref_settle(struct spa *s, struct lcpfs_error *err);
 int spa_open_trees(struct spa *s, const struct uberblock *ub, struct lcpfs_error *err);
 #endif

@@ -5,7 +5,9 @@
  *   every block reachable from any root is marked used in the bitmaps, and nothing else is (walk == allocation);
  *   every dataset and snapshot holds what the model says;
  *   for every snapshot with one successor, the successor's counters equal the derived difference;
- *   no child is younger than its parent.
+ *   no child is younger than its parent;
+ *   every block has as many references as lineages of trees own it, as REF says.
+ * Blocks are also shared between datasets and from snapshots. A second test plants one mistake after the other, each of which must be seen.
  * LCPFS_SNAPMODEL_RUNS and _OPS lengthen it, LCPFS_SEED repeats one run.
  */
 #include <stdio.h>
@@ -20,6 +22,9 @@
 #define KEYS 60
 #define MAX_DS 256
 
+/* Mistakes that an engine could make. */
+enum plant { NO_PLANT, KEEPS_BIRTH, NOT_COUNTED, COUNTED_TWICE, FREE_IGNORES_REF, KILL_IGNORES_BIRTH, FREED_FRESH, N_PLANTS };
+
 struct mds { uint64_t id; bool snap; uint64_t prev, owner; uint32_t val[KEYS]; };
 struct model {
 	struct spa *s;
@@ -27,6 +32,7 @@ struct model {
 	unsigned n;
 	uint32_t counter, names;
 	uint64_t rng;
+	enum plant plant;
 	struct lcpfs_error err;
 };
 
@@ -133,11 +139,44 @@ static int random_edits(struct model *m, struct dataset *ds, uint32_t *val, unsi
 	return rc < 0 ? rc : 0;
 }
 
+/* ---- planted mistakes: what a tree calls when it gives a pointer up ---- */
+
+static enum plant planted;
+static struct btree_store_ops wrong_ops;
+static const struct btree_store_ops *right_ops;
+
+static int wrong_kill(struct btree_store *st, void *owner, const struct blkptr *bp, bool is_node, struct lcpfs_error *err)
+{
+	struct dataset *ds = container_of(st, struct dataset, store);
+	struct spa *s = ds->spa;
+
+	if (planted == KILL_IGNORES_BIRTH && !is_node && (bp->flags & PTR_SHARED))
+		return spa_free(s, bp, err);
+	if (planted == FREE_IGNORES_REF && !is_node && bp->birth > ds->rec.prev_snap_txg)
+		return space_free(s->space, bp->addr, (uint32_t)div_up(bp->psize, SECTOR), true, false, err);
+	if (planted == FREED_FRESH && !is_node && bp->birth > s->published)
+		return space_free(s->space, bp->addr, (uint32_t)div_up(bp->psize, SECTOR), true, true, err);
+	return right_ops->kill(st, owner, bp, is_node, err);
+}
+
+static int open_head(struct model *m, uint64_t id, struct dataset **ds)
+{
+	int rc = dmu_open_id(m->s, id, ds, &m->err);
+
+	if (rc || m->plant < FREE_IGNORES_REF || (*ds)->store.ops == &wrong_ops)
+		return rc;
+	right_ops = (*ds)->store.ops;
+	wrong_ops = *right_ops;
+	wrong_ops.kill = wrong_kill;
+	(*ds)->store.ops = &wrong_ops;
+	return 0;
+}
+
 static int op_write(struct model *m)
 {
 	struct mds *d = pick(m, false);
 	struct dataset *ds;
-	int rc = dmu_open_id(m->s, d->id, &ds, &m->err);
+	int rc = open_head(m, d->id, &ds);
 
 	if (rc)
 		return rc;
@@ -147,6 +186,65 @@ static int op_write(struct model *m)
 	if (!rc && rnd(m, 3) == 0)
 		rc = random_edits(m, ds, d->val, 1 + rnd(m, 8));
 	dmu_close(ds);
+	return rc;
+}
+
+static int get_ptr(struct model *m, struct dataset *ds, unsigned key, struct blkptr *bp)
+{
+	uint8_t k[2] = { 0x77, (uint8_t)key };
+	struct bt_cursor c = { 0 };
+	int rc = btree_get(ds->tree, &c, k, 2, &m->err);
+
+	if (!rc)
+		rc = ptr_decode(bp, c.item.ptrs, &m->err);
+	btree_cursor_close(&c);
+	return rc == 1 ? lcpfs_fail_at(&m->err, __FILE__, __LINE__, LCPFS_ECORRUPT, "no key %u", key) : rc;
+}
+
+static int share_one(struct model *m, struct dataset *from, unsigned key, struct dataset *to, unsigned at, uint32_t num)
+{
+	uint8_t k[2] = { 0x77, (uint8_t)at }, v[4];
+	struct blkptr old = { 0 }, bp;
+	int rc = get_ptr(m, from, key, &old);
+
+	bp = old;
+	bp.birth = m->s->txg;
+	if (!rc && m->plant != NOT_COUNTED)
+		rc = spa_share(m->s, &old, &bp, &m->err);
+	if (!rc && m->plant == COUNTED_TWICE && rnd(m, 4) == 0)
+		rc = spa_share(m->s, &old, &bp, &m->err);
+	if (m->plant == KEEPS_BIRTH)
+		bp.birth = old.birth;
+	le_store(v, 4, num);
+	if (!rc)
+		rc = btree_put(to->tree, k, 2, v, 4, &bp, 1, 0, &m->err);
+	dmu_dirty(to);
+	return rc;
+}
+
+/* From any dataset or snapshot, also the same dataset, also over the very key. */
+static int op_reflink(struct model *m)
+{
+	struct mds *from = &m->ds[rnd(m, m->n)], *to = pick(m, false);
+	struct dataset *a = NULL, *b = NULL;
+	int rc = dmu_open_id(m->s, from->id, &a, &m->err);
+
+	if (!rc)
+		rc = open_head(m, to->id, &b);
+	for (unsigned n = 1 + rnd(m, 3); !rc && n; n--) {
+		unsigned key = rnd(m, KEYS), at = rnd(m, KEYS);
+
+		for (unsigned i = 0; i < KEYS && !from->val[key]; i++)
+			key = (key + 1) % KEYS;
+		if (!from->val[key])
+			break;
+		rc = share_one(m, a, key, b, at, from->val[key]);
+		to->val[at] = from->val[key];
+	}
+	if (!rc && rnd(m, 4) == 0)
+		rc = random_edits(m, b, to->val, 1 + rnd(m, 6));
+	dmu_close(a);
+	dmu_close(b);
 	return rc;
 }
 
@@ -494,6 +592,75 @@ static bool check_space(struct model *m)
 	return good;
 }
 
+/* Pointers that a tree owns by itself: born after what it stands on. */
+struct refs { struct { uint64_t addr, n; } v[8192]; size_t n; uint64_t floor; };
+
+static int count_ref(void *arg, const struct blkptr *bp, struct lcpfs_error *err)
+{
+	struct refs *r = arg;
+	size_t i = 0;
+
+	(void)err;
+	if (bp->birth <= r->floor)
+		return 1;
+	if (bp->kind != PTR_DATA)
+		return 0;
+	while (i < r->n && r->v[i].addr != bp->addr)
+		i++;
+	if (i == ARRAY_LEN(r->v))
+		return -LCPFS_ENOMEM;
+	r->v[i].addr = bp->addr;
+	r->v[i].n++;
+	r->n += i == r->n;
+	return 0;
+}
+
+static int count_refs(struct model *m, struct refs *r)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < m->n && !rc; i++) {
+		struct btree_walk w = { count_ref, NULL, r };
+		struct dsrec d;
+
+		rc = dmu_rec_get(m->s, m->ds[i].id, &d, &m->err);
+		r->floor = rc ? 0 : d.prev_snap_txg;
+		if (!rc && !ptr_is_null(&d.root))
+			rc = btree_walk_ptrs(&m->s->pool_store, &d.root, &w, &m->err);
+	}
+	return rc;
+}
+
+static bool check_refs(struct model *m)
+{
+	struct refs *r = calloc(1, sizeof *r);
+	struct bt_cursor c = { 0 };
+	uint8_t key[9];
+	size_t more = 0, records = 0;
+	int rc = count_refs(m, r);
+	bool good = !rc;
+
+	for (size_t i = 0; i < r->n; i++)
+		more += r->v[i].n > 1;
+	if (!rc)
+		rc = btree_seek(m->s->pool_tree, &c, key, key_u64(key, TBL_REF, 0), &m->err);
+	for (; good && rc == 0 && c.item.key[0] == TBL_REF; rc = btree_next(&c, &m->err), records++) {
+		uint64_t extra = 0;
+		size_t i = 0;
+
+		good = ref_decode(&extra, c.item.key, c.item.klen, c.item.val, c.item.vlen, &m->err) == 0;
+		while (good && i < r->n && r->v[i].addr != be64_load(c.item.key + 1))
+			i++;
+		good = good && i < r->n && r->v[i].n == extra + 1;
+	}
+	btree_cursor_close(&c);
+	free(r);
+	if (good && more == records && rc >= 0)
+		return true;
+	printf("# REF: %zu records, %zu blocks with several references%s\n", records, more, good ? "" : ", one of another number");
+	return false;
+}
+
 static bool check_content(struct model *m, const struct mds *d)
 {
 	uint32_t got[KEYS] = { 0 };
@@ -547,7 +714,7 @@ static bool check_dead(struct model *m, const struct mds *d)
 
 static bool check_all(struct model *m)
 {
-	bool good = check_space(m);
+	bool good = check_space(m) && check_refs(m);
 
 	for (unsigned i = 0; i < m->n && good; i++) {
 		good = check_content(m, &m->ds[i]);
@@ -563,7 +730,7 @@ static bool check_all(struct model *m)
 }
 
 static const struct { unsigned upto; const char *name; int (*fn)(struct model *m); } ops[] = {
-	{ 40, "write", op_write }, { 45, "move", op_move }, { 60, "snapshot", op_snapshot }, { 76, "destroy", op_destroy },
+	{ 30, "write", op_write }, { 41, "reflink", op_reflink }, { 45, "move", op_move }, { 60, "snapshot", op_snapshot }, { 76, "destroy", op_destroy },
 	{ 82, "clone", op_clone }, { 86, "destroy head", op_destroy_head }, { 92, "rebase", op_rebase }, { 97, "receive", op_receive },
 	{ 100, "promote", op_promote },
 };
@@ -594,7 +761,7 @@ static int open_pool(struct lcpfs_pool **p, struct model *m)
 
 struct spa_view { struct spa *spa; };
 
-static bool run(uint64_t seed, unsigned n_ops)
+static bool run(uint64_t seed, unsigned n_ops, enum plant plant)
 {
 	struct model *m = calloc(1, sizeof *m);
 	struct lcpfs_pool *p = NULL;
@@ -603,6 +770,7 @@ static bool run(uint64_t seed, unsigned n_ops)
 	int rc;
 
 	m->rng = seed * 0x9e3779b97f4a7c15u + 1;
+	m->plant = planted = plant;
 	rc = open_pool(&p, m);
 	if (!rc) {
 		m->s = ((struct spa_view *)p)->spa;
@@ -637,8 +805,24 @@ TEST(walk_equals_allocation)
 
 	printf("# seeds %u..%u, %u operations each\n", first, first + runs - 1, n_ops);
 	for (unsigned i = 0; i < runs; i++)
-		if (!ok_msg(run(first + i, n_ops), "seed %u", first + i))
+		if (!ok_msg(run(first + i, n_ops, NO_PLANT), "seed %u", first + i))
 			break;
 }
 
-TAP_MAIN(T(walk_equals_allocation))
+/* An oracle that never speaks up proves nothing. */
+TEST(planted_mistakes_are_seen)
+{
+	static const char *const names[] = { "", "sharing keeps the birth", "a reference is not counted", "a reference is counted twice",
+		"a free ignores REF", "a kill ignores the birth", "a shared block is freed as fresh" };
+	unsigned first = env_number("LCPFS_SEED", 1);
+
+	for (enum plant p = KEEPS_BIRTH; p < N_PLANTS; p++) {
+		unsigned i = 0;
+
+		while (i < 20 && run(first + i, 80, p))
+			i++;
+		ok_msg(i < 20, "not seen in 20 runs: %s", names[p]);
+	}
+}
+
+TAP_MAIN(T(walk_equals_allocation), T(planted_mistakes_are_seen))
