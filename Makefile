@@ -134,7 +134,7 @@ fuzz:
 stress: all
 	@PATH="$(abspath $B/bin):$$PATH" B=$B tests/tools/run-stress $(T)
 bench: all
-	@PATH="$(abspath $B/bin):$$PATH" bench/run
+	@PATH="$(abspath $B/bin):$$PATH" B="$(abspath $B)" bench/run
 
 clean:
 	rm -rf build build-*

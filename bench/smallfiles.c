@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Deterministic inputs for benchmarks and stress runs.
- *   smallfiles make DIR COUNT [SEED]       COUNT files of 0-4 KiB, 100 in a directory, 100 directories in one
+ *   smallfiles make DIR COUNT [SEED [MAX]] COUNT files of 0 to MAX (4096) bytes, 100 in a directory, 100 directories in one
  *   smallfiles change DIR PERMILLE [SEED]  edit PERMILLE of 1000 regular files below DIR in place; the same call again undoes it
  * A third each is prose, records as JSON, and log lines: words of a made-up vocabulary, the frequent ones as frequent as in English.
  */
@@ -21,7 +21,7 @@
 
 static uint64_t state;
 static char words[VOCABULARY][16];
-static unsigned permille;
+static unsigned permille, longest = FILE_MAX;
 
 static uint64_t rnd(void)
 {
@@ -154,7 +154,7 @@ static void make(const char *dir, unsigned long count)
 		}
 		snprintf(path, sizeof path, "%s/%s-%lu/%03lu/%s-%02lu.%s", dir, words[100 + i / 10000 % 4000], i / 10000, i / 100 % 100,
 		    words[rnd() % VOCABULARY], i % 100, ext[kind]);
-		write_file(path, kind, (size_t)(rnd() % (FILE_MAX + 1)));
+		write_file(path, kind, (size_t)(rnd() % (longest + 1)));
 	}
 }
 
@@ -191,10 +191,12 @@ static int change(const char *path, const struct stat *st, int type, struct FTW 
 int main(int argc, char *argv[])
 {
 	if (argc < 4 || (strcmp(argv[1], "make") && strcmp(argv[1], "change"))) {
-		fprintf(stderr, "usage: smallfiles make DIR COUNT [SEED] | change DIR PERMILLE [SEED]\n");
+		fprintf(stderr, "usage: smallfiles make DIR COUNT [SEED [MAX]] | change DIR PERMILLE [SEED]\n");
 		return 2;
 	}
 	state = argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
+	if (argc > 5 && strtoul(argv[5], NULL, 10) < FILE_MAX)
+		longest = (unsigned)strtoul(argv[5], NULL, 10);
 	if (!strcmp(argv[1], "make"))
 		return make(argv[2], strtoul(argv[3], NULL, 10)), 0;
 	permille = (unsigned)strtoul(argv[3], NULL, 10);
