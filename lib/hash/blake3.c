@@ -36,6 +36,14 @@ static void words_store(uint8_t bytes[32], const uint32_t w[8])
 		le_store(bytes + 4 * i, 4, w[i]);
 }
 
+/* One block; at most 64 bytes of it count. */
+static void compress(uint32_t cv[8], const uint8_t *block, uint8_t len, uint64_t counter, uint8_t flags)
+{
+	struct blake3_place at = { counter, len, flags, 0, 0 };
+
+	blake3_kernels()->blocks(cv, block, 1, at);
+}
+
 static void init(struct blake3 *b, const uint32_t key[8], uint8_t flags)
 {
 	memcpy(b->key, key, sizeof b->key);
@@ -84,10 +92,12 @@ static uint8_t chunk_start(const struct blake3 *b)
 	return b->blocks_compressed ? 0 : BLAKE3_CHUNK_START;
 }
 
-static void chunk_block(struct blake3 *b, const uint8_t *block)
+static void chunk_blocks(struct blake3 *b, const uint8_t *p, size_t n)
 {
-	blake3_compress(b->chunk_cv, block, BLAKE3_BLOCK, b->chunk_counter, b->flags | chunk_start(b));
-	b->blocks_compressed++;
+	struct blake3_place at = { b->chunk_counter, BLAKE3_BLOCK, b->flags, chunk_start(b), 0 };
+
+	blake3_kernels()->blocks(b->chunk_cv, p, n, at);
+	b->blocks_compressed += (uint8_t)n;
 }
 
 /* Take len > 0 bytes, which the chunk has room for. */
@@ -97,12 +107,13 @@ static void chunk_update(struct blake3 *b, const uint8_t *p, size_t len)
 		size_t k = MIN(len, (size_t)(BLAKE3_BLOCK - b->chunk_buf_len));
 
 		if (b->chunk_buf_len == BLAKE3_BLOCK) {
-			chunk_block(b, b->chunk_buf);
+			chunk_blocks(b, b->chunk_buf, 1);
 			b->chunk_buf_len = 0;
 			continue;
 		}
 		if (b->chunk_buf_len == 0 && len > BLAKE3_BLOCK) {
-			chunk_block(b, p);
+			k = (len - 1) / BLAKE3_BLOCK * BLAKE3_BLOCK; /* (2) */
+			chunk_blocks(b, p, k / BLAKE3_BLOCK);
 		} else {
 			memcpy(b->chunk_buf + b->chunk_buf_len, p, k);
 			b->chunk_buf_len += (uint8_t)k;
@@ -131,7 +142,7 @@ static void stack_join(struct blake3 *b, uint64_t chunks)
 		uint32_t cv[8];
 
 		memcpy(cv, b->key, sizeof cv);
-		blake3_compress(cv, left, BLAKE3_BLOCK, 0, b->flags | BLAKE3_PARENT);
+		compress(cv, left, BLAKE3_BLOCK, 0, b->flags | BLAKE3_PARENT);
 		words_store(left, cv);
 		b->cv_stack_len--;
 	}
@@ -149,7 +160,7 @@ static void chunk_end(struct blake3 *b)
 {
 	uint8_t cv[32];
 
-	blake3_compress(b->chunk_cv, b->chunk_buf, BLAKE3_BLOCK, b->chunk_counter, b->flags | chunk_start(b) | BLAKE3_CHUNK_END);
+	compress(b->chunk_cv, b->chunk_buf, BLAKE3_BLOCK, b->chunk_counter, b->flags | chunk_start(b) | BLAKE3_CHUNK_END);
 	words_store(cv, b->chunk_cv);
 	stack_push(b, cv, b->chunk_counter++);
 	chunk_reset(b);
@@ -160,7 +171,7 @@ static void subtree(struct blake3 *b, const uint8_t *p, size_t n)
 {
 	uint8_t cvs[BATCH * 32];
 	struct blake3_job job = { b->key, b->chunk_counter, b->flags, true };
-	blake3_many_fn *many = blake3_many();
+	blake3_many_fn *many = blake3_kernels()->many;
 	uint64_t first = b->chunk_counter;
 
 	many(p, n, job, cvs);
@@ -237,7 +248,7 @@ static void output_root(struct output *o, const struct blake3 *b)
 		o->flags = b->flags | BLAKE3_PARENT;
 	}
 	while (n--) {
-		blake3_compress(o->cv, o->block, o->len, o->counter, o->flags);
+		compress(o->cv, o->block, o->len, o->counter, o->flags);
 		memcpy(o->block, b->cv_stack + 32 * n, 32);
 		words_store(o->block + 32, o->cv);
 		memcpy(o->cv, b->key, sizeof o->cv);
@@ -253,6 +264,11 @@ void blake3_final(const struct blake3 *b, uint64_t seek, void *out, size_t out_l
 	uint8_t block[BLAKE3_BLOCK], *p = out;
 
 	output_root(&o, b);
+	if (seek == 0 && out_len == HASH_LEN) { /* these bytes are the chaining value */
+		compress(o.cv, o.block, o.len, 0, o.flags | BLAKE3_ROOT);
+		words_store(out, o.cv);
+		return;
+	}
 	while (out_len) {
 		size_t skip = seek % BLAKE3_BLOCK, k = MIN(out_len, BLAKE3_BLOCK - skip);
 
@@ -264,10 +280,42 @@ void blake3_final(const struct blake3 *b, uint64_t seek, void *out, size_t out_l
 	}
 }
 
+/* A digest of up to one chunk needs no tree. */
+static void one_chunk(const uint8_t *p, size_t len, uint8_t out[HASH_LEN])
+{
+	struct blake3_place at = { 0, BLAKE3_BLOCK, 0, BLAKE3_CHUNK_START, 0 };
+	blake3_blocks_fn *blocks = blake3_kernels()->blocks;
+	size_t n = len ? (len - 1) / BLAKE3_BLOCK : 0, rest = len - n * BLAKE3_BLOCK;
+	uint8_t block[BLAKE3_BLOCK] = { 0 };
+	uint32_t cv[8];
+
+	memcpy(cv, iv, sizeof cv);
+	if (rest == BLAKE3_BLOCK) {
+		n++;
+		at.last = BLAKE3_CHUNK_END | BLAKE3_ROOT;
+	}
+	if (n) {
+		blocks(cv, p, n, at);
+		at.first = 0;
+	}
+	if (rest < BLAKE3_BLOCK) {
+		at.len = (uint8_t)rest;
+		at.last = BLAKE3_CHUNK_END | BLAKE3_ROOT;
+		if (rest)
+			memcpy(block, p + n * BLAKE3_BLOCK, rest);
+		blocks(cv, block, 1, at);
+	}
+	words_store(out, cv);
+}
+
 void blake3(const void *data, size_t len, uint8_t out[HASH_LEN])
 {
 	struct blake3 b;
 
+	if (len <= BLAKE3_CHUNK) {
+		one_chunk(data, len, out);
+		return;
+	}
 	init(&b, iv, 0);
 	blake3_update(&b, data, len);
 	blake3_final(&b, 0, out, HASH_LEN);

@@ -1,35 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BLAKE3 with AVX2: eight inputs side by side, fewer by four. */
+/* BLAKE3 with AVX2: eight inputs side by side, up to four by rows. */
 #include "hash/blake3_impl.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <string.h>
 #include "base/util.h"
 
-#define TARGET __attribute__((target("avx2")))
-#define NAME(x) avx2x8_##x
+#define REG(n) "%%ymm" #n
+#define SIZE "32"
+#define MOVE(s, d) "vmovdqa " s ", " d "\n"
+#define ALU(op, s, d) "v" op " " s ", " d ", " d "\n"
+#define SHIFT(op, n, d) SHIFT_TO(op, n, d, d)
+#define SHIFT_TO(op, n, s, d) "v" op " $" n ", " s ", " d "\n"
+#include "hash/blake3_x86_rounds.h"
+
+#define AVX2 __attribute__((target("avx2")))
+
+#define TARGET AVX2
+#define NAME(x) avx2x1_##x
+#define STREAMS 1
+#include "hash/blake3_x86_128.h"
+#include "hash/blake3_rows.h"
+
+#define TARGET AVX2
+#define NAME(x) avx2x2_##x
+#define STREAMS 1
 #include "hash/blake3_x86_256.h"
-#define ROR16(v) \
-	_mm256_shuffle_epi8(v, _mm256_set_epi8(13, 12, 15, 14, 9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2, \
-	    13, 12, 15, 14, 9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2))
-#define ROR8(v) \
-	_mm256_shuffle_epi8(v, _mm256_set_epi8(12, 15, 14, 13, 8, 11, 10, 9, 4, 7, 6, 5, 0, 3, 2, 1, \
-	    12, 15, 14, 13, 8, 11, 10, 9, 4, 7, 6, 5, 0, 3, 2, 1))
-#define ROR12(v) _mm256_or_si256(_mm256_srli_epi32(v, 12), _mm256_slli_epi32(v, 20))
-#define ROR7(v) _mm256_or_si256(_mm256_srli_epi32(v, 7), _mm256_slli_epi32(v, 25))
+#include "hash/blake3_rows.h"
+
+#define TARGET AVX2
+#define NAME(x) avx2x4_##x
+#define STREAMS 2
+#include "hash/blake3_x86_256.h"
+#include "hash/blake3_rows.h"
+
+#define TARGET AVX2
+#define NAME(x) avx2x8_##x
+#define LANES 8
+#define COMPRESS(v, m) ROUNDS_ASM(v, m)
+#include "hash/blake3_x86_256.h"
 #include "hash/blake3_lanes.h"
+
+void blake3_blocks_avx2(uint32_t cv[8], const uint8_t *in, size_t n, struct blake3_place at)
+{
+	avx2x1_blocks(cv, in, n, at);
+}
 
 void blake3_many_avx2(const uint8_t *in, size_t n, struct blake3_job job, uint8_t *out)
 {
-	size_t stride = job.chunks ? BLAKE3_CHUNK : BLAKE3_BLOCK;
+	size_t stride = job.chunks ? BLAKE3_CHUNK : BLAKE3_BLOCK, k;
 
-	while (n > 4) {
-		size_t k = MIN(n, 8);
-
-		avx2x8_lanes(in, k, &job, job.counter, out);
-		in += k * stride, out += 32 * k, job.counter += k, n -= k;
+	for (; n; in += k * stride, out += 32 * k, job.counter += k, n -= k) {
+		k = MIN(n, 8);
+		if (k > 4)
+			avx2x8_lanes(in, k, &job, out);
+		else if (k > 2)
+			avx2x4_rows(in, k, &job, out);
+		else if (k == 2)
+			avx2x2_rows(in, k, &job, out);
+		else
+			blake3_one(in, &job, avx2x1_blocks, out);
 	}
-	if (n)
-		blake3_many_sse41(in, n, job, out);
 }
 #endif

@@ -49,19 +49,35 @@ struct blake3_job {
  */
 typedef void blake3_many_fn(const uint8_t *in, size_t n, struct blake3_job job, uint8_t *out);
 
+/* Where consecutive blocks of one chunk, or a parent, or the last block of all stand. */
+struct blake3_place {
+	uint64_t counter;
+	uint8_t len;   /* of the block, which is filled up with zeros */
+	uint8_t flags; /* of all blocks */
+	uint8_t first, last; /* more flags, of the first and the last block */
+};
+
+/* Compress n >= 1 blocks that lie one after the other into cv. */
+typedef void blake3_blocks_fn(uint32_t cv[8], const uint8_t *in, size_t n, struct blake3_place at);
+
 blake3_many_fn blake3_many_portable;
+blake3_blocks_fn blake3_blocks_portable;
 #if defined(__x86_64__)
 blake3_many_fn blake3_many_sse41, blake3_many_avx2, blake3_many_avx512;
+blake3_blocks_fn blake3_blocks_sse41, blake3_blocks_avx2, blake3_blocks_avx512;
 #elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define BLAKE3_NEON 1
 blake3_many_fn blake3_many_neon;
 #endif
 
-/* One compression: to a new chaining value in cv, or to the 64 bytes of an output block. */
-void blake3_compress(uint32_t cv[8], const uint8_t block[BLAKE3_BLOCK], uint8_t len, uint64_t counter, uint8_t flags);
+/* The chaining value of one input of a job. */
+void blake3_one(const uint8_t *in, const struct blake3_job *job, blake3_blocks_fn *blocks, uint8_t out[32]);
+
+/* One compression to the 64 bytes of an output block. */
 void blake3_compress_out(const uint32_t cv[8], const uint8_t block[BLAKE3_BLOCK], uint8_t len, uint64_t counter,
                          uint8_t flags, uint8_t out[BLAKE3_BLOCK]);
 
-/* The kernel in use. */
-blake3_many_fn *blake3_many(void);
+/* The kernels in use. */
+struct blake3_kernels { blake3_many_fn *many; blake3_blocks_fn *blocks; };
+const struct blake3_kernels *blake3_kernels(void);
 #endif

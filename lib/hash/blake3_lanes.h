@@ -7,6 +7,7 @@
  *     ZIPLO32 ZIPHI32 ZIPLO64 ZIPHI64(a, b): interleave the lower or upper words of a and b, in each 128-bit group,
  *     GATHER(p, off): 16 bytes at off from each of p[0], p[4], p[8]... as the groups of one vector,
  *     SCATTER(v, out): the groups of v to out, out + 128, out + 256...
+ * and, where a compiler does badly, COMPRESS(v, m): the rounds, with v[0..7] = the chaining values of the state v[16].
  * It defines NAME(lanes) and undefines all of the above.
  */
 
@@ -69,29 +70,37 @@ TARGET static inline __attribute__((always_inline)) void NAME(store)(const VEC h
 	}
 }
 
-TARGET static inline __attribute__((always_inline)) void
-NAME(block)(VEC h[8], const VEC m[16], VEC lo, VEC hi, uint8_t flags)
+#ifndef COMPRESS
+TARGET static inline __attribute__((always_inline)) void NAME(compress)(VEC v[16], const VEC m[16])
 {
-	VEC v0 = h[0], v1 = h[1], v2 = h[2], v3 = h[3], v4 = h[4], v5 = h[5], v6 = h[6], v7 = h[7];
-	VEC v8 = SET1(BLAKE3_IV0), v9 = SET1(BLAKE3_IV1), v10 = SET1(BLAKE3_IV2), v11 = SET1(BLAKE3_IV3);
-	VEC v12 = lo, v13 = hi, v14 = SET1(BLAKE3_BLOCK), v15 = SET1(flags);
+	VEC v0 = v[0], v1 = v[1], v2 = v[2], v3 = v[3], v4 = v[4], v5 = v[5], v6 = v[6], v7 = v[7];
+	VEC v8 = v[8], v9 = v[9], v10 = v[10], v11 = v[11], v12 = v[12], v13 = v[13], v14 = v[14], v15 = v[15];
 
 	BLAKE3_ROUNDS(ROUND)
-	h[0] = XOR(v0, v8), h[1] = XOR(v1, v9), h[2] = XOR(v2, v10), h[3] = XOR(v3, v11);
-	h[4] = XOR(v4, v12), h[5] = XOR(v5, v13), h[6] = XOR(v6, v14), h[7] = XOR(v7, v15);
+	v[0] = XOR(v0, v8), v[1] = XOR(v1, v9), v[2] = XOR(v2, v10), v[3] = XOR(v3, v11);
+	v[4] = XOR(v4, v12), v[5] = XOR(v5, v13), v[6] = XOR(v6, v14), v[7] = XOR(v7, v15);
+}
+#define COMPRESS NAME(compress)
+#endif
+
+/* The half of the state that every block begins with anew; the other is what the block before left in v[0..7]. */
+TARGET static inline __attribute__((always_inline)) void NAME(start)(VEC v[16], VEC lo, VEC hi, uint8_t flags)
+{
+	v[8] = SET1(BLAKE3_IV0), v[9] = SET1(BLAKE3_IV1), v[10] = SET1(BLAKE3_IV2), v[11] = SET1(BLAKE3_IV3);
+	v[12] = lo, v[13] = hi, v[14] = SET1(BLAKE3_BLOCK), v[15] = SET1(flags);
 }
 
 /* 1 <= n <= LANES inputs; lanes beyond n repeat the last input and their values are dropped. */
-TARGET static void NAME(lanes)(const uint8_t *in, size_t n, const struct blake3_job *job, uint64_t counter, uint8_t *out)
+TARGET static void NAME(lanes)(const uint8_t *in, size_t n, const struct blake3_job *job, uint8_t *out)
 {
 	size_t stride = job->chunks ? BLAKE3_CHUNK : BLAKE3_BLOCK;
 	const uint8_t *p[LANES];
 	uint32_t lo[LANES], hi[LANES];
 	uint8_t cvs[LANES * 32];
-	VEC h[8], m[16];
+	VEC v[16], m[16];
 
 	for (unsigned l = 0; l < LANES; l++) {
-		uint64_t c = job->chunks ? counter + l : 0;
+		uint64_t c = job->chunks ? job->counter + l : 0;
 
 		p[l] = in + MIN(l, n - 1) * stride;
 		lo[l] = (uint32_t)c;
@@ -99,7 +108,7 @@ TARGET static void NAME(lanes)(const uint8_t *in, size_t n, const struct blake3_
 	}
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < 8; i++)
-		h[i] = SET1(job->key[i]);
+		v[i] = SET1(job->key[i]);
 	for (size_t off = 0; off < stride; off += BLAKE3_BLOCK) {
 		uint8_t flags = job->flags | (job->chunks ? 0 : BLAKE3_PARENT);
 
@@ -111,34 +120,18 @@ TARGET static void NAME(lanes)(const uint8_t *in, size_t n, const struct blake3_
 		if (off + PREFETCH < stride)
 			for (unsigned l = 0; l < LANES; l++)
 				__builtin_prefetch(p[l] + off + PREFETCH);
-		NAME(block)(h, m, LOAD(lo), LOAD(hi), flags);
+		NAME(start)(v, LOAD(lo), LOAD(hi), flags);
+		COMPRESS(v, m);
 	}
 	if (n == LANES) {
-		NAME(store)(h, out);
+		NAME(store)(v, out);
 	} else {
-		NAME(store)(h, cvs);
+		NAME(store)(v, cvs);
 		memcpy(out, cvs, n * 32);
 	}
 }
 
-#undef LANES
-#undef VEC
-#undef TARGET
-#undef NAME
-#undef LOAD
-#undef SET1
-#undef ADD
-#undef XOR
-#undef ROR16
-#undef ROR12
-#undef ROR8
-#undef ROR7
-#undef ZIPLO32
-#undef ZIPHI32
-#undef ZIPLO64
-#undef ZIPHI64
-#undef GATHER
-#undef SCATTER
 #undef HALF
 #undef PREFETCH
 #undef ROUND
+#include "hash/blake3_undef.h"

@@ -33,7 +33,7 @@ void blake3_many_neon(const uint8_t *in, size_t n, struct blake3_job job, uint8_
 	while (n > 2) {
 		size_t k = MIN(n, 4);
 
-		neon_lanes(in, k, &job, job.counter, out);
+		neon_lanes(in, k, &job, out);
 		in += k * stride, out += 32 * k, job.counter += k, n -= k;
 	}
 	if (n)

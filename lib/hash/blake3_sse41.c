@@ -1,31 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BLAKE3 with SSE4.1: four inputs side by side. */
+/* BLAKE3 with SSE4.1: four inputs side by side, up to two by rows. */
 #include "hash/blake3_impl.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <string.h>
 #include "base/util.h"
 
-#define TARGET __attribute__((target("sse4.1")))
-#define NAME(x) sse41_##x
+#define REG(n) "%%xmm" #n
+#define SIZE "16"
+#define MOVE(s, d) "movdqa " s ", " d "\n"
+#define ALU(op, s, d) op " " s ", " d "\n"
+#define SHIFT(op, n, d) op " $" n ", " d "\n"
+#define SHIFT_TO(op, n, s, d) MOVE(s, d) SHIFT(op, n, d)
+#include "hash/blake3_x86_rounds.h"
+
+#define SSE41 __attribute__((target("sse4.1")))
+
+#define TARGET SSE41
+#define NAME(x) sse41x1_##x
+#define STREAMS 1
 #include "hash/blake3_x86_128.h"
-#define ROR16(v) _mm_shuffle_epi8(v, _mm_set_epi8(13, 12, 15, 14, 9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2))
-#define ROR8(v) _mm_shuffle_epi8(v, _mm_set_epi8(12, 15, 14, 13, 8, 11, 10, 9, 4, 7, 6, 5, 0, 3, 2, 1))
-#define ROR12(v) _mm_or_si128(_mm_srli_epi32(v, 12), _mm_slli_epi32(v, 20))
-#define ROR7(v) _mm_or_si128(_mm_srli_epi32(v, 7), _mm_slli_epi32(v, 25))
+#include "hash/blake3_rows.h"
+
+#define TARGET SSE41
+#define NAME(x) sse41x2_##x
+#define STREAMS 2
+#include "hash/blake3_x86_128.h"
+#include "hash/blake3_rows.h"
+
+#define TARGET SSE41
+#define NAME(x) sse41x4_##x
+#define LANES 4
+#define COMPRESS(v, m) ROUNDS_ASM(v, m)
+#include "hash/blake3_x86_128.h"
 #include "hash/blake3_lanes.h"
+
+void blake3_blocks_sse41(uint32_t cv[8], const uint8_t *in, size_t n, struct blake3_place at)
+{
+	sse41x1_blocks(cv, in, n, at);
+}
 
 void blake3_many_sse41(const uint8_t *in, size_t n, struct blake3_job job, uint8_t *out)
 {
-	size_t stride = job.chunks ? BLAKE3_CHUNK : BLAKE3_BLOCK;
+	size_t stride = job.chunks ? BLAKE3_CHUNK : BLAKE3_BLOCK, k;
 
-	while (n > 2) { /* two in plain C are faster than four half wasted */
-		size_t k = MIN(n, 4);
-
-		sse41_lanes(in, k, &job, job.counter, out);
-		in += k * stride, out += 32 * k, job.counter += k, n -= k;
+	for (; n; in += k * stride, out += 32 * k, job.counter += k, n -= k) {
+		k = MIN(n, 4);
+		if (k > 2)
+			sse41x4_lanes(in, k, &job, out);
+		else if (k == 2)
+			sse41x2_rows(in, k, &job, out);
+		else
+			blake3_one(in, &job, sse41x1_blocks, out);
 	}
-	if (n)
-		blake3_many_portable(in, n, job, out);
 }
 #endif

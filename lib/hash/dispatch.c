@@ -10,7 +10,7 @@
 struct impl {
 	const char *name;
 	bool (*usable)(void);
-	blake3_many_fn *many;
+	struct blake3_kernels kernels;
 };
 
 #if defined(__x86_64__)
@@ -27,13 +27,13 @@ static bool always(void) { return true; }
 /* best first */
 static const struct impl impls[] = {
 #if defined(__x86_64__)
-	{ "avx512", has_avx512, blake3_many_avx512 },
-	{ "avx2", has_avx2, blake3_many_avx2 },
-	{ "sse41", has_sse41, blake3_many_sse41 },
+	{ "avx512", has_avx512, { blake3_many_avx512, blake3_blocks_avx512 } },
+	{ "avx2", has_avx2, { blake3_many_avx2, blake3_blocks_avx2 } },
+	{ "sse41", has_sse41, { blake3_many_sse41, blake3_blocks_sse41 } },
 #elif defined(BLAKE3_NEON)
-	{ "neon", always, blake3_many_neon },
+	{ "neon", always, { blake3_many_neon, blake3_blocks_portable } },
 #endif
-	{ "portable", always, blake3_many_portable },
+	{ "portable", always, { blake3_many_portable, blake3_blocks_portable } },
 };
 
 /* Chosen on first use; threads that choose at the same moment choose the same. */
@@ -58,7 +58,7 @@ static const struct impl *choose(void)
 {
 	const struct impl *i = impls;
 
-	while (i->many != blake3_many_portable && !(hash_simd_allows(i->name) && i->usable()))
+	while (i->kernels.many != blake3_many_portable && !(hash_simd_allows(i->name) && i->usable()))
 		i++;
 	atomic_store_explicit(&current, i, memory_order_relaxed);
 	return i;
@@ -71,7 +71,7 @@ static const struct impl *get(void)
 	return i ? i : choose();
 }
 
-blake3_many_fn *blake3_many(void) { return get()->many; }
+const struct blake3_kernels *blake3_kernels(void) { return &get()->kernels; }
 const char *blake3_impl(void) { return get()->name; }
 
 bool blake3_force(const char *name)

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kernel templates take as macros, forgotten again for the next inclusion. */
+#undef TARGET
+#undef NAME
+#undef LANES
+#undef GROUPS
+#undef STREAMS
+#undef VEC
+#undef LOAD
+#undef SET1
+#undef ADD
+#undef XOR
+#undef ROR16
+#undef ROR12
+#undef ROR8
+#undef ROR7
+#undef ZIPLO32
+#undef ZIPHI32
+#undef ZIPLO64
+#undef ZIPHI64
+#undef GATHER
+#undef SCATTER
+#undef COMPRESS
+#undef LOAD_GROUPS
+#undef STORE_GROUPS
+#undef TURN
+#undef PICK
+#undef FROM2
+#undef FROM3
