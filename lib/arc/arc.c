@@ -1,230 +1,242 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The cache is cut into shards by a hash of the key, each a chained hash table with its own lock, list and share of the cap.
- *
- * Invariants
- *  (1) An object with o->arc set is in exactly one table; its refs go to zero only under its shard's lock.
- *  (2) The list holds exactly the cached objects that nobody holds, most recently used first.
- *  (3) The bytes of a shard never exceed its share: what does not fit beside held objects stays uncached.
- */
 #include "arc/arc.h"
 #include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include "base/util.h"
+#include "arc/arc_impl.h"
 
-#define SHARDS_MAX 16u
-#define SHARD_MIN (64 * MiB) /* several times the largest block */
-#define BUCKETS_MIN 256u
+#define TABLE_MIN 64u
+#define GHOST_SHARE 32u    /* of the cap, at most, for ghosts */
+#define DEAD_BATCH 16u
 
-struct shard {
-	pthread_mutex_t lock;
-	struct arc_obj **bucket;
-	size_t n_buckets, n_objs, bytes, cap;
-	struct arc_obj *newest, *oldest;
-	uint64_t hits, misses, evictions;
-};
+static uint32_t numbers_taken; /* bits; the last number is shared by all that come after */
 
-struct arc {
-	unsigned n_shards;
-	struct shard shard[SHARDS_MAX];
-};
-
-static uint64_t key_hash(uint64_t addr, uint64_t birth)
+static unsigned number_take(void)
 {
-	uint64_t h = (addr ^ birth * 0x9e3779b97f4a7c15ull) * 0xbf58476d1ce4e5b9ull;
-
-	h ^= h >> 29;
-	h *= 0x94d049bb133111ebull;
-	return h ^ h >> 32;
+	for (unsigned i = 0; i < GUARD_CACHES - 1; i++)
+		if (!(__atomic_fetch_or(&numbers_taken, 1u << i, __ATOMIC_RELAXED) & 1u << i))
+			return i;
+	return GUARD_CACHES - 1;
 }
 
-static struct shard *shard_of(struct arc *a, uint64_t hash)
+static uint32_t ghosts_max(size_t cap)
 {
-	return &a->shard[(hash >> 56) & (a->n_shards - 1)];
+	uint32_t n = 1;
+
+	while (n < 1u << 24 && n * 2 * GHOST_BYTES <= cap / GHOST_SHARE)
+		n *= 2;
+	return n;
+}
+
+static void count_overhead(struct shard *s)
+{
+	s->overhead = arc_table_bytes(s->table) + arc_ghosts_bytes(&s->ghosts);
+}
+
+static bool shard_init(struct shard *s, size_t cap)
+{
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->landed, NULL);
+	s->cap = cap;
+	s->table = arc_table_new(TABLE_MIN);
+	if (!s->table || !arc_ghosts_init(&s->ghosts, ghosts_max(cap)))
+		return false;
+	count_overhead(s);
+	return true;
 }
 
 struct arc *arc_create(size_t cap_bytes)
 {
 	struct arc *a = calloc(1, sizeof *a);
+	unsigned n = 1;
+	bool good = a;
 
-	if (!a)
+	guard_init();
+	while (n < SHARDS_MAX && cap_bytes / (n * 2) >= SHARD_MIN)
+		n *= 2;
+	if (a)
+		a->shard = aligned_alloc(64, n * sizeof *a->shard);
+	if (!a || !a->shard) {
+		free(a);
 		return NULL;
-	for (a->n_shards = 1; a->n_shards < SHARDS_MAX && cap_bytes / (a->n_shards * 2) >= SHARD_MIN; )
-		a->n_shards *= 2;
-	for (unsigned i = 0; i < a->n_shards; i++) {
-		struct shard *s = &a->shard[i];
-
-		pthread_mutex_init(&s->lock, NULL);
-		s->cap = cap_bytes / a->n_shards;
-		s->n_buckets = BUCKETS_MIN;
-		s->bucket = calloc(s->n_buckets, sizeof *s->bucket);
-		if (!s->bucket) {
-			a->n_shards = i + 1;
-			arc_destroy(a);
-			return NULL;
-		}
 	}
-	return a;
-}
-
-static void list_remove(struct shard *s, struct arc_obj *o)
-{
-	*(o->lru_prev ? &o->lru_prev->lru_next : &s->newest) = o->lru_next;
-	*(o->lru_next ? &o->lru_next->lru_prev : &s->oldest) = o->lru_prev;
-	o->lru_prev = o->lru_next = NULL;
-}
-
-static void list_add(struct shard *s, struct arc_obj *o)
-{
-	o->lru_prev = NULL;
-	o->lru_next = s->newest;
-	*(s->newest ? &s->newest->lru_prev : &s->oldest) = o;
-	s->newest = o;
-}
-
-static struct arc_obj **table_slot(struct shard *s, uint64_t hash, uint64_t addr, uint64_t birth)
-{
-	struct arc_obj **p = &s->bucket[hash & (s->n_buckets - 1)];
-
-	while (*p && ((*p)->addr != addr || (*p)->birth != birth))
-		p = &(*p)->hash_next;
-	return p;
-}
-
-/* Take the object at *slot out of the table; whoever still holds it frees it. */
-static struct arc_obj *table_remove(struct shard *s, struct arc_obj **slot)
-{
-	struct arc_obj *o = *slot;
-
-	*slot = o->hash_next;
-	o->hash_next = NULL;
-	s->n_objs--;
-	s->bytes -= o->bytes;
-	__atomic_store_n(&o->arc, NULL, __ATOMIC_RELEASE);
-	return o;
-}
-
-static void table_grow(struct shard *s)
-{
-	size_t n = s->n_buckets * 2;
-	struct arc_obj **b = calloc(n, sizeof *b), *o;
-
-	if (!b) /* longer chains, nothing worse */
-		return;
-	for (size_t i = 0; i < s->n_buckets; i++) {
-		while ((o = s->bucket[i])) {
-			struct arc_obj **to = &b[key_hash(o->addr, o->birth) & (n - 1)];
-
-			s->bucket[i] = o->hash_next;
-			o->hash_next = *to;
-			*to = o;
-		}
+	a->number = number_take();
+	a->hits_before = guard_hits(a->number);
+	for (; a->n_shards < n && good; a->n_shards++) {
+		a->shard[a->n_shards] = (struct shard){ 0 };
+		good = shard_init(&a->shard[a->n_shards], cap_bytes / n);
 	}
-	free(s->bucket);
-	s->bucket = b;
-	s->n_buckets = n;
+	if (good)
+		return a;
+	arc_destroy(a);
+	return NULL;
 }
 
-/* Unlink unheld objects until `want` bytes fit; they come back chained by hash_next, to be destroyed without the lock. */
-static struct arc_obj *make_room(struct shard *s, size_t want)
+static void shard_fini(struct shard *s)
 {
-	struct arc_obj *gone = NULL, *o;
-
-	while (s->oldest && s->bytes + want > s->cap) {
-		o = s->oldest;
-		list_remove(s, o);
-		table_remove(s, table_slot(s, key_hash(o->addr, o->birth), o->addr, o->birth));
-		s->evictions++;
-		o->hash_next = gone;
-		gone = o;
-	}
-	return gone;
-}
-
-static void destroy_chain(struct arc_obj *o)
-{
-	while (o) {
-		struct arc_obj *next = o->hash_next;
-
-		o->destroy(o);
-		o = next;
-	}
+	s->cap = 0;
+	arc_destroy_chain(arc_reap(s));
+	if (s->table && s->bytes)
+		arc_destroy_chain(arc_make_room(s, 1));
+	assert(s->bytes == 0 && !s->dead && !s->flights);
+	arc_table_free(s->table);
+	arc_ghosts_fini(&s->ghosts);
+	pthread_cond_destroy(&s->landed);
+	pthread_mutex_destroy(&s->lock);
 }
 
 void arc_destroy(struct arc *a)
 {
 	if (!a)
 		return;
-	for (unsigned i = 0; i < a->n_shards; i++) {
-		struct shard *s = &a->shard[i];
-
-		s->cap = 0;
-		destroy_chain(make_room(s, 1));
-		assert(s->n_objs == 0);
-		free(s->bucket);
-		pthread_mutex_destroy(&s->lock);
-	}
+	for (unsigned i = 0; i < a->n_shards; i++)
+		shard_fini(&a->shard[i]);
+	if (a->number < GUARD_CACHES - 1)
+		__atomic_fetch_and(&numbers_taken, ~(1u << a->number), __ATOMIC_RELAXED);
+	free(a->shard);
 	free(a);
 }
 
-static void ref(struct shard *s, struct arc_obj *o)
+static inline void mark_used(struct arc_obj *o)
 {
-	if (__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED) == 0)
-		list_remove(s, o);
+	if (!__atomic_load_n(&o->used, __ATOMIC_RELAXED))
+		__atomic_store_n(&o->used, 1, __ATOMIC_RELAXED);
+}
+
+struct arc_obj *arc_find_locked(struct shard *s, uint64_t hash, uint64_t addr, uint64_t birth)
+{
+	struct arc_obj *o = arc_table_find(s->table, hash, addr, birth);
+
+	if (o) {
+		__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
+		mark_used(o);
+	}
+	return o;
+}
+
+/* Reference what a table slot showed. NULL: it is not there any more, or another. */
+static inline struct arc_obj *grab(struct guard *me, struct arc *a, const struct arc_slot *at, struct arc_obj *o, uint64_t addr, uint64_t birth)
+{
+	unsigned k = 0;
+
+	while (k < GUARD_SLOTS - 1 && guard_slot(me, k))
+		k++;
+	guard_publish(&me->slot[k], o);
+	/* the slot too: an object that was here before in the same memory may just have been cleared out of it */
+	if (__atomic_load_n(&at->obj, __ATOMIC_ACQUIRE) != o || guard_slot(me, k) != o || o->addr != addr || o->birth != birth) {
+		__atomic_store_n(&me->slot[k], NULL, __ATOMIC_RELEASE);
+		return NULL;
+	}
+	mark_used(o);
+	if (k == GUARD_SLOTS - 1) {
+		__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&me->slot[k], NULL, __ATOMIC_RELEASE);
+	}
+	__atomic_store_n(&me->hits[a->number], me->hits[a->number] + 1, __ATOMIC_RELAXED);
+	return o;
+}
+
+static struct arc_obj *get_locked(struct shard *s, uint64_t h, uint64_t addr, uint64_t birth)
+{
+	struct arc_obj *o;
+
+	guard_join(); /* without memory for a guard all goes this way */
+	pthread_mutex_lock(&s->lock);
+	o = arc_find_locked(s, h, addr, birth);
+	*(o ? &s->hits : &s->misses) += 1;
+	pthread_mutex_unlock(&s->lock);
+	return o;
 }
 
 struct arc_obj *arc_get(struct arc *a, uint64_t addr, uint64_t birth)
 {
-	uint64_t h = key_hash(addr, birth);
-	struct shard *s = shard_of(a, h);
-	struct arc_obj *o;
+	uint64_t h = arc_hash(addr, birth);
+	struct shard *s = arc_shard(a, h);
+	struct guard *me = guard_me;
+	struct arc_table *t;
 
-	pthread_mutex_lock(&s->lock);
-	o = *table_slot(s, h, addr, birth);
-	if (o) {
-		ref(s, o);
-		s->hits++;
-	} else {
-		s->misses++;
+	if (!me)
+		return get_locked(s, h, addr, birth);
+	t = __atomic_load_n(&s->table, __ATOMIC_ACQUIRE);
+	for (size_t i = h & t->mask, n = 0; n <= t->mask; i = (i + 1) & t->mask, n++) {
+		struct arc_obj *o = __atomic_load_n(&t->slot[i].obj, __ATOMIC_ACQUIRE);
+
+		if (!o)
+			break;
+		if (__atomic_load_n(&t->slot[i].hash, __ATOMIC_RELAXED) != h)
+			continue;
+		o = grab(me, a, &t->slot[i], o, addr, birth);
+		if (o)
+			return o;
+		break;
 	}
-	pthread_mutex_unlock(&s->lock);
+	return get_locked(s, h, addr, birth);
+}
+
+/* Place for o in the table and under the cap? */
+static bool admit(struct shard *s, struct arc_obj *o, struct arc_obj **gone)
+{
+	size_t table = arc_table_full(s->table) ? (s->table->mask + 1) * 2 * sizeof s->table->slot[0] + sizeof *s->table : 0;
+	size_t ghosts = arc_ghosts_full(&s->ghosts) ? arc_ghosts_bytes(&s->ghosts) : 0;
+	struct arc_table *t;
+
+	if (o->bytes + table + ghosts + s->overhead > s->cap)
+		return false;
+	*gone = arc_make_room(s, o->bytes + table + ghosts);
+	if (s->bytes + s->overhead + o->bytes + table + ghosts > s->cap)
+		return false;
+	if (table) {
+		t = arc_table_grow(s->table);
+		if (!t)
+			return false;
+		__atomic_store_n(&s->table, t, __ATOMIC_RELEASE);
+	}
+	if (ghosts)
+		arc_ghosts_grow(&s->ghosts);
+	if (table || ghosts)
+		count_overhead(s);
+	return true;
+}
+
+struct arc_obj *arc_add_locked(struct arc *a, struct shard *s, struct arc_obj *o, struct arc_obj **gone)
+{
+	uint64_t h = arc_obj_hash(o);
+	struct arc_obj *there = arc_find_locked(s, h, o->addr, o->birth);
+	unsigned list;
+
+	o->arc = NULL;
+	o->prev = o->next = NULL;
+	o->used = o->dead = 0;
+	if (there) {
+		*gone = o;
+		return there;
+	}
+	list = arc_adapt(s, h, o->bytes);
+	if (admit(s, o, gone)) {
+		o->arc = a;
+		s->bytes += o->bytes;
+		arc_list_add(s, o, list);
+		arc_trim_ghosts(s);
+		arc_table_add(s->table, h, o);
+	}
 	return o;
 }
 
 struct arc_obj *arc_add(struct arc *a, struct arc_obj *o)
 {
-	struct arc_obj **slot, *use = o, *gone = NULL;
+	struct arc_obj *gone = NULL;
 	struct shard *s;
-	uint64_t h;
 
-	o->arc = NULL;
-	o->hash_next = o->lru_prev = o->lru_next = NULL;
-	if (!a)
+	if (!a) {
+		o->arc = NULL;
+		o->dead = 0;
 		return o;
-	h = key_hash(o->addr, o->birth);
-	s = shard_of(a, h);
-	pthread_mutex_lock(&s->lock);
-	slot = table_slot(s, h, o->addr, o->birth);
-	if (*slot) {
-		use = *slot;
-		ref(s, use);
-		gone = o;
-	} else if (o->bytes <= s->cap) {
-		gone = make_room(s, o->bytes);
-		if (s->bytes + o->bytes <= s->cap) {
-			if (s->n_objs >= s->n_buckets)
-				table_grow(s);
-			slot = table_slot(s, h, o->addr, o->birth);
-			*slot = o;
-			s->n_objs++;
-			s->bytes += o->bytes;
-			o->arc = a;
-		}
 	}
+	s = arc_shard(a, arc_obj_hash(o));
+	pthread_mutex_lock(&s->lock);
+	o = arc_add_locked(a, s, o, &gone);
 	pthread_mutex_unlock(&s->lock);
-	destroy_chain(gone);
-	return use;
+	arc_destroy_chain(gone);
+	return o;
 }
 
 void arc_hold(struct arc_obj *o)
@@ -232,57 +244,69 @@ void arc_hold(struct arc_obj *o)
 	__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
 }
 
+static void reap_shard(struct shard *s)
+{
+	struct arc_obj *gone;
+
+	pthread_mutex_lock(&s->lock);
+	gone = arc_reap(s);
+	pthread_mutex_unlock(&s->lock);
+	arc_destroy_chain(gone);
+}
+
+/* Nothing of o may be looked at once the reference is gone. */
 void arc_put(struct arc_obj *o)
 {
-	struct arc *a;
+	struct guard *me = guard_me;
+	struct shard *dead = NULL;
+	unsigned k = 0;
+	bool cached;
 
 	if (!o)
 		return;
-	a = __atomic_load_n(&o->arc, __ATOMIC_ACQUIRE);
-	if (a) {
-		struct shard *s = shard_of(a, key_hash(o->addr, o->birth));
-		bool cached;
-
-		pthread_mutex_lock(&s->lock);
-		cached = o->arc != NULL; /* it may have been forgotten meanwhile */
-		if (cached && __atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL) == 0)
-			list_add(s, o);
-		pthread_mutex_unlock(&s->lock);
-		if (cached)
-			return;
-	}
-	if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL) == 0)
+	cached = o->arc;
+	if (cached && __atomic_load_n(&o->dead, __ATOMIC_ACQUIRE))
+		dead = arc_shard(o->arc, arc_obj_hash(o));
+	while (me && cached && k < GUARD_SLOTS && guard_slot(me, k) != o)
+		k++;
+	if (me && cached && k < GUARD_SLOTS)
+		__atomic_store_n(&me->slot[k], NULL, __ATOMIC_RELEASE);
+	else if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL) == 0 && !cached)
 		o->destroy(o);
+	if (dead)
+		reap_shard(dead);
 }
 
 void arc_forget(struct arc *a, uint64_t addr, uint64_t birth)
 {
-	uint64_t h = key_hash(addr, birth);
-	struct arc_obj **slot, *o = NULL;
+	uint64_t h = arc_hash(addr, birth);
+	struct arc_obj *o, *gone = NULL;
 	struct shard *s;
 
 	if (!a)
 		return;
-	s = shard_of(a, h);
+	s = arc_shard(a, h);
 	pthread_mutex_lock(&s->lock);
-	slot = table_slot(s, h, addr, birth);
-	if (*slot) {
-		bool held = __atomic_load_n(&(*slot)->refs, __ATOMIC_ACQUIRE) != 0;
-
-		if (!held)
-			list_remove(s, *slot);
-		o = table_remove(s, slot);
-		if (held)
-			o = NULL;
+	arc_ghost_take(&s->ghosts, h);
+	o = arc_table_find(s->table, h, addr, birth);
+	if (o) {
+		arc_list_remove(s, o);
+		arc_table_remove(s->table, h, o);
+		__atomic_store_n(&o->dead, 1, __ATOMIC_RELEASE);
+		o->next = s->dead;
+		s->dead = o;
+		s->n_dead++;
+		s->dead_bytes += o->bytes;
+		if (guard_alone() || s->n_dead % DEAD_BATCH == 0 || s->dead_bytes > s->cap / 64)
+			gone = arc_reap(s);
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (o)
-		o->destroy(o);
+	arc_destroy_chain(gone);
 }
 
 void arc_get_stats(struct arc *a, struct arc_stats *out)
 {
-	*out = (struct arc_stats){ 0 };
+	*out = (struct arc_stats){ .hits = guard_hits(a->number) - a->hits_before };
 	for (unsigned i = 0; i < a->n_shards; i++) {
 		struct shard *s = &a->shard[i];
 
@@ -290,8 +314,15 @@ void arc_get_stats(struct arc *a, struct arc_stats *out)
 		out->hits += s->hits;
 		out->misses += s->misses;
 		out->evictions += s->evictions;
+		out->ghost_hits += s->ghost_hits;
 		out->bytes += s->bytes;
+		out->overhead += s->overhead;
 		out->cap += s->cap;
+		out->once += s->list[ARC_ONCE].bytes;
+		out->again += s->list[ARC_AGAIN].bytes;
+		out->target += s->target;
+		out->dead += s->dead_bytes;
+		out->ghosts += s->ghosts.n;
 		pthread_mutex_unlock(&s->lock);
 	}
 }

@@ -140,8 +140,7 @@ static struct bt_clean *cached(struct btree_store *s, uint64_t addr, uint64_t bi
 	return NULL;
 }
 
-static int load_node(struct btree_store *s, const uint8_t *raw, unsigned level, bool insert, struct bt_clean **out,
-                     struct lcpfs_error *err)
+static int load_node(struct btree_store *s, const uint8_t *raw, unsigned level, struct bt_clean **out, struct lcpfs_error *err)
 {
 	struct bt_clean *n;
 	struct blkptr bp;
@@ -154,16 +153,36 @@ static int load_node(struct btree_store *s, const uint8_t *raw, unsigned level, 
 	if (rc)
 		return rc;
 	rc = bt_clean_make(&n, mem, nptr, bp.lsize, level, bp.addr, bp.birth, err);
-	if (rc) {
+	if (rc)
 		free(mem);
-		return rc;
+	else
+		*out = n;
+	return rc;
+}
+
+/* From the cache, or loaded into it, once for all who ask. */
+static int shared_node(struct btree_store *s, const uint8_t *raw, unsigned level, struct bt_clean **out, struct lcpfs_error *err)
+{
+	struct arc_flight f;
+	struct arc_obj *o = arc_begin(s->arc, ptr_raw_addr(raw), ptr_raw_birth(raw), &f);
+	struct bt_clean *n = NULL;
+	int rc = 0;
+
+	if (o && o->destroy != clean_destroy) {
+		arc_put(o);
+		return load_node(s, raw, level, out, err);
 	}
-	n = (struct bt_clean *)arc_add(insert ? s->arc : NULL, &n->obj);
-	if (n->obj.destroy != clean_destroy) {
-		arc_put(&n->obj);
+	if (!o) {
+		rc = load_node(s, raw, level, &n, err);
+		o = arc_end(s->arc, &f, rc ? NULL : &n->obj);
+	}
+	if (rc)
+		return rc;
+	if (o->destroy != clean_destroy) {
+		arc_put(o);
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "it is used as a node and as data");
 	}
-	*out = n;
+	*out = (struct bt_clean *)o;
 	return 0;
 }
 
@@ -175,11 +194,10 @@ int bt_node_get(struct btree_store *s, const uint8_t *raw, unsigned level, uint6
 	bool foreign;
 	int rc = check_raw(raw, level + 1, birth_max, err);
 
-	if (!rc) {
-		n = cached(s, addr, birth, &foreign);
-		if (!n)
-			rc = load_node(s, raw, level, insert && !foreign, &n, err);
-	}
+	if (!rc && insert)
+		rc = shared_node(s, raw, level, &n, err);
+	else if (!rc && !(n = cached(s, addr, birth, &foreign)))
+		rc = load_node(s, raw, level, &n, err);
 	if (!rc && n->level != level) {
 		bt_node_put(n);
 		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "level %u where %u belongs", n->level, level);

@@ -9,40 +9,26 @@ static void block_destroy(struct arc_obj *o)
 	free(o);
 }
 
-/* The cached block, or NULL; *foreign: a damaged tree uses this place for something else too. */
-static struct zpl_block *cached(struct dataset *ds, const struct blkptr *bp, bool *foreign)
+/* A damaged tree may use one place for a block and something else, or for blocks of two sizes. */
+static bool is_block(const struct arc_obj *o, const struct blkptr *bp)
 {
-	struct arc_obj *o = ds->spa->arc ? arc_get(ds->spa->arc, bp->addr, bp->birth) : NULL;
-	struct zpl_block *b = (struct zpl_block *)o;
-
-	*foreign = o && (o->destroy != block_destroy || b->len != bp->lsize);
-	if (!*foreign)
-		return b;
-	arc_put(o);
-	return NULL;
+	return o->destroy == block_destroy && ((const struct zpl_block *)o)->len == bp->lsize;
 }
 
 bool zpl_block_cached(struct dataset *ds, const struct blkptr *bp)
 {
-	bool foreign;
-	struct zpl_block *b = cached(ds, bp, &foreign);
+	struct arc_obj *o = ds->spa->arc ? arc_get(ds->spa->arc, bp->addr, bp->birth) : NULL;
+	bool is = o && is_block(o, bp);
 
-	if (b)
-		arc_put(&b->obj);
-	return b;
+	arc_put(o);
+	return is;
 }
 
-int zpl_block_get(struct dataset *ds, const struct blkptr *bp, struct zpl_block **out, struct lcpfs_error *err)
+static int block_read(struct dataset *ds, const struct blkptr *bp, struct zpl_block **out, struct lcpfs_error *err)
 {
-	bool foreign;
-	struct zpl_block *b = cached(ds, bp, &foreign);
-	struct arc_obj *o;
+	struct zpl_block *b;
 	int rc;
 
-	if (b) {
-		*out = b;
-		return 0;
-	}
 	if (bp->kind != PTR_DATA)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "block %u:%u is not file data", ptr_chunk(bp), ptr_sector(bp));
 	b = malloc(sizeof *b + bp->lsize);
@@ -52,18 +38,36 @@ int zpl_block_get(struct dataset *ds, const struct blkptr *bp, struct zpl_block 
 		.destroy = block_destroy };
 	b->len = bp->lsize;
 	rc = zio_read(ds->spa->zio, bp, b->data, err);
-	if (rc) {
+	if (rc)
 		free(b);
-		return rc;
+	else
+		*out = b;
+	return rc;
+}
+
+int zpl_block_get(struct dataset *ds, const struct blkptr *bp, struct zpl_block **out, struct lcpfs_error *err)
+{
+	struct arc_flight f;
+	struct arc_obj *o = arc_begin(ds->spa->arc, bp->addr, bp->birth, &f);
+	struct zpl_block *b = NULL;
+	int rc;
+
+	if (o && !is_block(o, bp)) {
+		arc_put(o);
+		return block_read(ds, bp, out, err);
 	}
-	o = &b->obj;
-	if (!foreign && ds->spa->arc)
-		o = arc_add(ds->spa->arc, o);
-	b = (struct zpl_block *)o;
-	if (o->destroy != block_destroy || b->len != bp->lsize) {
+	if (o) {
+		*out = (struct zpl_block *)o;
+		return 0;
+	}
+	rc = block_read(ds, bp, &b, err);
+	o = arc_end(ds->spa->arc, &f, rc ? NULL : &b->obj);
+	if (rc)
+		return rc;
+	if (!is_block(o, bp)) {
 		arc_put(o);
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "block %u:%u is used in two places", ptr_chunk(bp), ptr_sector(bp));
 	}
-	*out = b;
+	*out = (struct zpl_block *)o;
 	return 0;
 }
