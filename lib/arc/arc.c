@@ -113,8 +113,28 @@ struct arc_obj *arc_find_locked(struct shard *s, uint64_t hash, uint64_t addr, u
 	return o;
 }
 
+static __attribute__((noinline)) struct arc_obj *get_locked(struct shard *s, uint64_t addr, uint64_t birth)
+{
+	struct arc_obj *o;
+
+	guard_join(); /* without memory for a guard all goes this way */
+	pthread_mutex_lock(&s->lock);
+	o = arc_find_locked(s, arc_hash(addr, birth), addr, birth);
+	*(o ? &s->hits : &s->misses) += 1;
+	pthread_mutex_unlock(&s->lock);
+	return o;
+}
+
+/* The thread's slots are all taken: the reference goes to the object. */
+static __attribute__((noinline)) struct arc_obj *spill(struct guard *me, unsigned k, struct arc_obj *o)
+{
+	__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&me->slot[k], NULL, __ATOMIC_RELEASE);
+	return o;
+}
+
 /* Reference what a table slot showed. NULL: it is not there any more, or another. */
-static inline struct arc_obj *grab(struct guard *me, struct arc *a, const struct arc_slot *at, struct arc_obj *o, uint64_t addr, uint64_t birth)
+static inline struct arc_obj *grab(struct guard *me, unsigned number, const struct arc_slot *at, struct arc_obj *o, uint64_t addr, uint64_t birth)
 {
 	unsigned k = 0;
 
@@ -127,24 +147,8 @@ static inline struct arc_obj *grab(struct guard *me, struct arc *a, const struct
 		return NULL;
 	}
 	mark_used(o);
-	if (k == GUARD_SLOTS - 1) {
-		__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
-		__atomic_store_n(&me->slot[k], NULL, __ATOMIC_RELEASE);
-	}
-	__atomic_store_n(&me->hits[a->number], me->hits[a->number] + 1, __ATOMIC_RELAXED);
-	return o;
-}
-
-static struct arc_obj *get_locked(struct shard *s, uint64_t h, uint64_t addr, uint64_t birth)
-{
-	struct arc_obj *o;
-
-	guard_join(); /* without memory for a guard all goes this way */
-	pthread_mutex_lock(&s->lock);
-	o = arc_find_locked(s, h, addr, birth);
-	*(o ? &s->hits : &s->misses) += 1;
-	pthread_mutex_unlock(&s->lock);
-	return o;
+	__atomic_store_n(&me->hits[number], me->hits[number] + 1, __ATOMIC_RELAXED);
+	return k < GUARD_SLOTS - 1 ? o : spill(me, k, o);
 }
 
 struct arc_obj *arc_get(struct arc *a, uint64_t addr, uint64_t birth)
@@ -152,24 +156,21 @@ struct arc_obj *arc_get(struct arc *a, uint64_t addr, uint64_t birth)
 	uint64_t h = arc_hash(addr, birth);
 	struct shard *s = arc_shard(a, h);
 	struct guard *me = guard_me;
-	struct arc_table *t;
+	struct arc_table *t = __atomic_load_n(&s->table, __ATOMIC_ACQUIRE);
+	struct arc_obj *o = NULL;
 
-	if (!me)
-		return get_locked(s, h, addr, birth);
-	t = __atomic_load_n(&s->table, __ATOMIC_ACQUIRE);
-	for (size_t i = h & t->mask, n = 0; n <= t->mask; i = (i + 1) & t->mask, n++) {
-		struct arc_obj *o = __atomic_load_n(&t->slot[i].obj, __ATOMIC_ACQUIRE);
-
+	for (size_t i = h & t->mask, n = 0; me && n <= t->mask; i = (i + 1) & t->mask, n++) {
+		o = __atomic_load_n(&t->slot[i].obj, __ATOMIC_ACQUIRE);
 		if (!o)
 			break;
 		if (__atomic_load_n(&t->slot[i].hash, __ATOMIC_RELAXED) != h)
 			continue;
-		o = grab(me, a, &t->slot[i], o, addr, birth);
+		o = grab(me, a->number, &t->slot[i], o, addr, birth);
 		if (o)
 			return o;
 		break;
 	}
-	return get_locked(s, h, addr, birth);
+	return get_locked(s, addr, birth);
 }
 
 /* Place for o in the table and under the cap? */
@@ -255,26 +256,35 @@ static void reap_shard(struct shard *s)
 }
 
 /* Nothing of o may be looked at once the reference is gone. */
-void arc_put(struct arc_obj *o)
+/* Nothing of o may be looked at once the reference is gone. */
+static __attribute__((noinline)) void put_slow(struct arc_obj *o, unsigned k)
 {
-	struct guard *me = guard_me;
 	struct shard *dead = NULL;
-	unsigned k = 0;
-	bool cached;
+	bool cached = o->arc;
 
-	if (!o)
-		return;
-	cached = o->arc;
 	if (cached && __atomic_load_n(&o->dead, __ATOMIC_ACQUIRE))
 		dead = arc_shard(o->arc, arc_obj_hash(o));
-	while (me && cached && k < GUARD_SLOTS && guard_slot(me, k) != o)
-		k++;
-	if (me && cached && k < GUARD_SLOTS)
-		__atomic_store_n(&me->slot[k], NULL, __ATOMIC_RELEASE);
+	if (k < GUARD_SLOTS)
+		__atomic_store_n(&guard_me->slot[k], NULL, __ATOMIC_RELEASE);
 	else if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL) == 0 && !cached)
 		o->destroy(o);
 	if (dead)
 		reap_shard(dead);
+}
+
+void arc_put(struct arc_obj *o)
+{
+	struct guard *me = guard_me;
+	unsigned k = me ? 0 : GUARD_SLOTS;
+
+	if (!o)
+		return;
+	while (k < GUARD_SLOTS && guard_slot(me, k) != o)
+		k++;
+	if (k < GUARD_SLOTS && !__atomic_load_n(&o->dead, __ATOMIC_ACQUIRE))
+		__atomic_store_n(&me->slot[k], NULL, __ATOMIC_RELEASE);
+	else
+		put_slow(o, k);
 }
 
 void arc_forget(struct arc *a, uint64_t addr, uint64_t birth)

@@ -26,14 +26,15 @@
 enum { ARC_ONCE, ARC_AGAIN, ARC_NOWHERE };
 
 /*
- * table.c: cached objects by hash; open addressing at a load of at most one half, removal moves entries back. Changed under the
+ * table.c: cached objects by hash; open addressing at a load of at most a quarter (a second
+ * look is a branch guessed wrong), removal moves entries back. Changed under the
  * shard's lock, read without: a reader may miss what is there, and must look at slot->obj again after it published what it found.
  */
 struct arc_slot { uint64_t hash; struct arc_obj *obj; };
 struct arc_table { size_t mask, n; struct arc_table *older; struct arc_slot slot[]; };
 struct arc_table *arc_table_new(size_t slots);
 size_t arc_table_bytes(const struct arc_table *t); /* with the older ones, which readers may still look at */
-static inline bool arc_table_full(const struct arc_table *t) { return t->n * 2 > t->mask; }
+static inline bool arc_table_full(const struct arc_table *t) { return t->n * 4 > t->mask; }
 /* Twice as large with the same objects; t is kept, empty. NULL: out of memory, t stays as it was. */
 struct arc_table *arc_table_grow(struct arc_table *t);
 struct arc_obj *arc_table_find(struct arc_table *t, uint64_t hash, uint64_t addr, uint64_t birth);
@@ -84,10 +85,8 @@ struct arc {
 
 static inline uint64_t arc_hash(uint64_t addr, uint64_t birth)
 {
-	uint64_t h = (addr ^ birth * 0x9e3779b97f4a7c15ull) * 0xbf58476d1ce4e5b9ull;
+	uint64_t h = addr * 0x9e3779b97f4a7c15ull + birth * 0xd1b54a32d192ed03ull;
 
-	h ^= h >> 29;
-	h *= 0x94d049bb133111ebull;
 	return h ^ h >> 32;
 }
 static inline uint64_t arc_obj_hash(const struct arc_obj *o) { return arc_hash(o->addr, o->birth); }
