@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Cursors. A path of frames from the root to a leaf; clean nodes in it are held. A new seek keeps the nodes that it meets again, so
- * neither seeking nor moving allocates, and lookups that stay close to each other hardly touch the cache.
+ * neither seeking nor moving allocates, and lookups that stay close to each other hardly touch the cache. A lookup that stays in the
+ * leaf where the cursor stands looks at nothing else, and at one key only when it asks for the next item.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -126,6 +127,7 @@ static int descend_edge(struct btree *t, struct bt_path *p, unsigned at, enum ed
 /* The leaf that has or would have the key; its frame's idx is the number of smaller keys in it. 1: the tree is empty. */
 static int descend_key(struct btree *t, struct bt_path *p, const uint8_t *key, size_t klen, bool *exact, struct lcpfs_error *err)
 {
+	p->depth = 0;
 	if (!t->droot && bt_root_null(t))
 		return 1;
 	for (unsigned at = 0;; at++) {
@@ -188,6 +190,8 @@ static int cursor_done(struct bt_cursor *c, int rc)
 {
 	struct bt_path *p = c->path;
 
+	if (rc < 0 && p)
+		p->depth = 0; /* it may have come half the way */
 	if (rc)
 		return rc;
 	bt_frame_item(&p->f[p->depth - 1], c->keybuf, &c->item);
@@ -196,13 +200,44 @@ static int cursor_done(struct bt_cursor *c, int rc)
 	return 0;
 }
 
+/* Is the key between the first and the last of the leaf where the path stands? Then only that is searched. */
+static bool search_here(struct bt_path *p, const struct bt_key *key, bool *exact)
+{
+	struct bt_frame *f;
+	struct bt_key k;
+	uint32_t n;
+
+	if (!p->depth)
+		return false;
+	f = &p->f[p->depth - 1];
+	n = bt_frame_n(f);
+	if (f->idx + 1 < n) {
+		k = bt_frame_key(f, f->idx + 1);
+		*exact = bt_key_cmp(&k, key) == 0;
+		f->idx += *exact;
+		if (*exact)
+			return true;
+	}
+	if (!n)
+		return false;
+	k = bt_frame_key(f, 0);
+	if (bt_key_cmp(&k, key) > 0)
+		return false;
+	k = bt_frame_key(f, n - 1);
+	if (bt_key_cmp(&k, key) < 0)
+		return false;
+	f->idx = frame_search(f, key->a, key->alen, exact);
+	return true;
+}
+
 int btree_get(struct btree *t, struct bt_cursor *c, const void *key, size_t klen, struct lcpfs_error *err)
 {
+	struct bt_key k = bt_key_of(klen ? key : "", klen);
 	bool exact = false;
 	int rc = cursor_ready(t, c, err);
 
-	if (!rc)
-		rc = descend_key(t, c->path, klen ? key : "", klen, &exact, err);
+	if (!rc && !search_here(c->path, &k, &exact))
+		rc = descend_key(t, c->path, k.a, klen, &exact, err);
 	return cursor_done(c, rc ? rc : !exact);
 }
 
@@ -216,7 +251,7 @@ static int seek(struct btree *t, struct bt_cursor *c, const void *key, size_t kl
 	if (!rc)
 		rc = descend_key(t, c->path, klen ? key : "", klen, &exact, err);
 	if (rc)
-		return rc;
+		return cursor_done(c, rc);
 	f = &c->path->f[c->path->depth - 1];
 	f->idx += exact && after;
 	if (f->idx >= bt_frame_n(f))
@@ -238,7 +273,7 @@ int btree_seek_le(struct btree *t, struct bt_cursor *c, const void *key, size_t 
 	if (!rc)
 		rc = descend_key(t, c->path, klen ? key : "", klen, &exact, err);
 	if (rc)
-		return rc;
+		return cursor_done(c, rc);
 	f = &c->path->f[c->path->depth - 1];
 	if (!exact && f->idx)
 		f->idx--;

@@ -14,10 +14,10 @@
 
 /* ---- sets.c: hash tables that are never iterated, so nothing depends on their order ---- */
 
-/* Inode numbers; 0 is never a member. */
+/* Inode numbers. */
 struct inoset {
-	uint64_t *slot;
-	size_t n, cap;
+	struct inoset_piece *piece;
+	size_t n, cap, last;
 };
 int inoset_add(struct inoset *s, uint64_t ino, bool *had, struct lcpfs_error *err); /* had may be NULL */
 bool inoset_has(const struct inoset *s, uint64_t ino);

@@ -19,59 +19,72 @@ static uint64_t place_of(const void *table, uint64_t v)
 	return mix(v ^ (uint64_t)(uintptr_t)table);
 }
 
+/*
+ * Numbers are given out one after the other, so a set of them is pieces of 512 bits in a hash table; the piece used last is
+ * asked first. A piece has its number plus one, 0: free.
+ */
+#define PIECE_BITS 512u
+struct inoset_piece { uint64_t id, bit[PIECE_BITS / 64]; };
+
+static size_t piece_at(const struct inoset *s, uint64_t id)
+{
+	size_t at;
+
+	if (s->piece[s->last].id == id)
+		return s->last;
+	at = place_of(s, id) & (s->cap - 1);
+	while (s->piece[at].id && s->piece[at].id != id)
+		at = (at + 1) & (s->cap - 1);
+	return at;
+}
+
 static int inoset_grow(struct inoset *s, struct lcpfs_error *err)
 {
-	size_t cap = s->cap ? s->cap * 2 : 256;
-	uint64_t *slot = calloc(cap, sizeof *slot);
+	struct inoset big = { .cap = s->cap ? s->cap * 2 : 16, .n = s->n };
 
-	if (!slot)
+	big.piece = calloc(big.cap, sizeof *big.piece);
+	if (!big.piece)
 		return lcpfs_nomem(err);
 	for (size_t i = 0; i < s->cap; i++) {
-		size_t at = place_of(s, s->slot[i]) & (cap - 1);
+		size_t at = place_of(s, s->piece[i].id) & (big.cap - 1);
 
-		if (!s->slot[i])
+		if (!s->piece[i].id)
 			continue;
-		while (slot[at])
-			at = (at + 1) & (cap - 1);
-		slot[at] = s->slot[i];
+		while (big.piece[at].id)
+			at = (at + 1) & (big.cap - 1);
+		big.piece[at] = s->piece[i];
 	}
-	free(s->slot);
-	s->slot = slot;
-	s->cap = cap;
+	free(s->piece);
+	*s = big;
 	return 0;
 }
 
 int inoset_add(struct inoset *s, uint64_t ino, bool *had, struct lcpfs_error *err)
 {
 	int rc = s->n * 4 >= s->cap * 3 ? inoset_grow(s, err) : 0;
-	size_t at;
+	uint64_t bit = UINT64_C(1) << ino % 64;
+	struct inoset_piece *p;
 
 	if (rc)
 		return rc;
-	at = place_of(s, ino) & (s->cap - 1);
-	while (s->slot[at] && s->slot[at] != ino)
-		at = (at + 1) & (s->cap - 1);
+	s->last = piece_at(s, ino / PIECE_BITS + 1);
+	p = &s->piece[s->last];
+	s->n += !p->id;
+	p->id = ino / PIECE_BITS + 1;
 	if (had)
-		*had = s->slot[at] != 0;
-	if (!s->slot[at])
-		s->n++;
-	s->slot[at] = ino;
+		*had = p->bit[ino % PIECE_BITS / 64] & bit;
+	p->bit[ino % PIECE_BITS / 64] |= bit;
 	return 0;
 }
 
 bool inoset_has(const struct inoset *s, uint64_t ino)
 {
-	if (!s->n)
-		return false;
-	for (size_t at = place_of(s, ino) & (s->cap - 1); s->slot[at]; at = (at + 1) & (s->cap - 1))
-		if (s->slot[at] == ino)
-			return true;
-	return false;
+	return s->n && s->piece[piece_at(s, ino / PIECE_BITS + 1)].bit[ino % PIECE_BITS / 64] & UINT64_C(1) << ino % 64;
 }
 
 void inoset_fini(struct inoset *s)
 {
-	free(s->slot);
+	free(s->piece);
 	*s = (struct inoset){ 0 };
 }
 

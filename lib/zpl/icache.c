@@ -75,26 +75,29 @@ static int slot_fill(struct zpl *z, struct zi *e, uint64_t ino, const struct ino
 	return 0;
 }
 
-static int load(struct dataset *ds, struct zi *e, uint64_t ino, struct lcpfs_error *err)
+/* From the tree; tlv is good until the tree is looked at again. */
+static int tree_get(struct dataset *ds, uint64_t ino, struct inode *i, const uint8_t **tlv, size_t *n, struct lcpfs_error *err)
 {
-	struct bt_cursor c = { 0 };
-	const uint8_t *tlv;
+	struct bt_cursor *c = &ds->zpl->at_inode;
 	uint8_t key[9];
-	struct inode i;
-	size_t n;
-	int rc = btree_get(ds->tree, &c, key, item_key(key, ITEM_INODE, ino), err);
+	int rc = btree_get(ds->tree, c, key, item_key(key, ITEM_INODE, ino), err);
 
 	if (rc == 1)
-		rc = lcpfs_fail(err, LCPFS_ENOENT, "no inode %" PRIu64, ino);
-	if (!rc) {
-		rc = inode_decode(&i, c.item.val, c.item.vlen, &tlv, &n, err);
-		if (rc)
-			lcpfs_within(err, rc, "inode %" PRIu64, ino);
-	}
-	if (!rc)
-		rc = slot_fill(ds->zpl, e, ino, &i, tlv, n, err);
-	btree_cursor_close(&c);
-	return rc;
+		return lcpfs_fail(err, LCPFS_ENOENT, "no inode %" PRIu64, ino);
+	if (rc)
+		return rc;
+	rc = inode_decode(i, c->item.val, c->item.vlen, tlv, n, err);
+	return rc ? lcpfs_within(err, rc, "inode %" PRIu64, ino) : 0;
+}
+
+static int load(struct dataset *ds, struct zi *e, uint64_t ino, struct lcpfs_error *err)
+{
+	const uint8_t *tlv;
+	struct inode i;
+	size_t n;
+	int rc = tree_get(ds, ino, &i, &tlv, &n, err);
+
+	return rc ? rc : slot_fill(ds->zpl, e, ino, &i, tlv, n, err);
 }
 
 int zi_get(struct dataset *ds, uint64_t ino, struct zi **out, struct lcpfs_error *err)
@@ -202,14 +205,23 @@ int zi_add_psize(struct dataset *ds, uint64_t ino, uint64_t data_id, int64_t del
 	return rc;
 }
 
+/* Who only looks does not push out the inodes at work. */
 int zpl_inode_get(struct dataset *ds, uint64_t ino, struct inode *out, struct lcpfs_error *err)
 {
+	const uint8_t *tlv;
+	struct zpl *z;
 	struct zi *e;
-	int rc = zi_get(ds, ino, &e, err);
+	size_t n;
+	int rc = zpl_state(ds, &z, err);
 
-	if (!rc)
+	if (rc)
+		return rc;
+	if (!ino)
+		return lcpfs_fail(err, LCPFS_ENOENT, "no inode 0");
+	e = slot_find(z, ino);
+	if (e)
 		*out = e->i;
-	return rc;
+	return e ? 0 : tree_get(ds, ino, out, &tlv, &n, err);
 }
 
 int zpl_inode_put(struct dataset *ds, uint64_t ino, const struct inode *i, struct lcpfs_error *err)

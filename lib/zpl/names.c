@@ -29,14 +29,16 @@ static void memo(struct zpl *z, uint64_t dir, const char *name, size_t len, uint
 /* 1: no such name. */
 int zpl_entry_get(struct dataset *ds, uint64_t dir, const char *name, size_t len, uint64_t *ino, uint8_t *type, struct lcpfs_error *err)
 {
-	struct bt_cursor c = { 0 };
 	uint8_t key[9 + NAME_MAX_BYTES];
-	int rc = btree_get(ds->tree, &c, key, item_key_str(key, ITEM_DIRENT, dir, name, len), err);
+	struct bt_cursor *c;
+	struct zpl *z;
+	int rc = zpl_state(ds, &z, err);
 
-	if (!rc)
-		rc = dirent_decode(&c.item, ino, type, err);
-	btree_cursor_close(&c);
-	return rc;
+	if (rc)
+		return rc;
+	c = &z->at_name;
+	rc = btree_get(ds->tree, c, key, item_key_str(key, ITEM_DIRENT, dir, name, len), err);
+	return rc ? rc : dirent_decode(&c->item, ino, type, err);
 }
 
 int zpl_lookup(struct dataset *ds, uint64_t dir, const char *name, size_t len, uint64_t *ino, uint8_t *type, struct lcpfs_error *err)

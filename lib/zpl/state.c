@@ -33,6 +33,8 @@ static void state_close(struct dataset *ds)
 	jobs_drop(z);
 	open_forget(z);
 	zi_drop_all(z);
+	btree_cursor_close(&z->at_name);
+	btree_cursor_close(&z->at_inode);
 	buf_fini(&z->pack.body);
 	free(z->pack.ent);
 	free(z->lowered);

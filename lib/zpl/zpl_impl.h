@@ -90,6 +90,7 @@ struct zpl {
 	pthread_cond_t came;
 	struct lcpfs_error why;  /* first failed job */
 
+	struct bt_cursor at_name, at_inode; /* where names and inodes were last looked up: mostly in the order of the tree */
 	uint64_t memo_ino, memo_dir; /* the name found or made last: the first name when a second link is made */
 	uint8_t memo_name[256];
 	size_t memo_len;

@@ -199,6 +199,23 @@ static void do_del(struct run *r)
 		model_del(&r->m, i);
 }
 
+/* Lookups beside each other, most of them in one leaf: up, down, the same again, and of what is not there. */
+static void look_near(struct run *r, struct bt_cursor *c, size_t i)
+{
+	for (unsigned k = 0; k < 12 && r->m.n; k++) {
+		const struct row *w = r->m.v[MIN(i, r->m.n - 1)];
+		uint8_t key[KEY_MAX + 1];
+
+		check(r, !btree_get(r->t, c, w->key, w->klen, NULL) && same(w, &c->item), "get beside the last");
+		memcpy(key, w->key, w->klen);
+		key[w->klen] = 0;
+		if (w->klen < KEY_MAX && k % 3 == 0)
+			check(r, btree_get(r->t, c, key, w->klen + 1, NULL) == 1, "get of nothing beside the last");
+		i += k < 6 ? 1 : k == 8 ? 0 : (size_t)-3;
+		i = i > r->m.n ? 0 : i;
+	}
+}
+
 static void do_look(struct run *r, struct bt_cursor *c)
 {
 	uint8_t key[KEY_MAX];
@@ -208,6 +225,7 @@ static void do_look(struct run *r, struct bt_cursor *c)
 	int rc = btree_get(r->t, c, key, klen, NULL);
 
 	check(r, exact ? !rc && same(r->m.v[i], &c->item) : rc == 1, "get");
+	look_near(r, c, i);
 	rc = btree_seek(r->t, c, key, klen, NULL);
 	check(r, i < r->m.n ? !rc && same(r->m.v[i], &c->item) : rc == 1, "seek");
 	for (size_t k = i + 1; !rc && k < i + 4; k++) {

@@ -791,6 +791,10 @@ TEST(sets)
 		is_int(inoset_add(&s, i << 40 | 7, &had, NULL) || had, 0);
 	ok(inoset_has(&s, 77ull << 40 | 7) && !inoset_has(&s, 77));
 	is_int(inoset_add(&s, 77ull << 40 | 7, &had, NULL) || !had, 0);
+	for (uint64_t i = 1; i < 3000; i += 3)
+		is_int(inoset_add(&s, i, &had, NULL) || had, 0);
+	for (uint64_t i = 0; i < 3000; i++)
+		ok_msg(inoset_has(&s, i) == (i % 3 == 1), "%llu", (unsigned long long)i);
 	for (uint64_t i = 0; i < 1000; i++)
 		is_int(inomap_put(&m, i, "ab", i % 3, i % 2 ? "odd" : NULL, NULL), 0);
 	is_str(inomap_get(&m, 1, "ab", 1), "odd");
