@@ -18,9 +18,9 @@ scale_life() {
 	rm -f "$a" "$work/inc"
 }
 
-# scale_rows SIZE...: a size for which there is not enough memory, or time, is left out, saying so
+# scale_rows SIZE...: a size for which memory or time is short is left out, saying so
 scale_rows() {
-	local n i times_each free
+	local n i times_each free begun one_life=0 last=1
 	for n in "$@"; do
 		# a page for each file, an inode and a name
 		free=$(awk '/^MemAvailable/ { printf "%.0f", $2 / 1024 }' /proc/meminfo)
@@ -28,11 +28,17 @@ scale_rows() {
 			echo "scale: $n files need $((n * 6 / 1024 + 512)) MiB of memory, there are $free: left out" >&2
 			continue
 		fi
+		if ! time_for $((one_life * n / last)); then
+			echo "scale: no time is left for $n files (BENCH_SECS): left out" >&2
+			continue
+		fi
+		begun=$SECONDS
 		"$smallfiles" make "$work/scale" "$n" 1 256 || return
 		sleep 1
 		case $n in 1000) times_each=9 ;; 10000) times_each=7 ;; 100000) times_each=3 ;; *) times_each=1 ;; esac
 		[ -n "$quick" ] && times_each=1
 		for ((i = 0; i < times_each; i++)); do scale_life "scale $n" "$work/scale"; done
 		rm -rf "$work/scale"
+		one_life=$(((SECONDS - begun) / times_each)) last=$n
 	done
 }

@@ -38,3 +38,11 @@ well_formed() { python3 -c 'import sys, xml.dom.minidom; [xml.dom.minidom.parse(
 	output=$(cat results/latest.json)
 	json 'j["missing"] == [{"name": "borg", "package": "borgbackup", "install": "apt-get install borgbackup"}]'
 }
+
+@test "bench: the table and charts of bench/results are those of its JSON" {
+	local b=$TESTS_DIR/../bench f
+	mkdir a
+	"$b/charts" "$b/results/latest.json" a
+	for f in a/*.svg; do cmp "$f" "$b/results/${f#a/}"; done
+	"$b/table" "$b/results/latest.json" | cmp - "$b/results/latest.md"
+}
