@@ -34,7 +34,7 @@ struct lcpfs_create_opts {
 	const char *name;       /* pool name, 1-63 bytes of A-Za-z0-9._-+; NULL: "pool" */
 	const uint8_t *uuid;    /* 16 bytes; NULL: random */
 	const char *checksum;   /* "blake3" (NULL) or "sha256" */
-	const char *compress;   /* "zstd:3" (NULL), "lz4", "lzma:6", "off" */
+	const char *compress;   /* "zstd:3" (NULL), "lz4", "lzma:6", "auto", "off" */
 	uint32_t record_bytes, pack_bytes, slice_max_bytes; /* powers of two (slice_max <= pack <= 4 MiB, record 4 KiB..16 MiB); 0: 1 MiB, 1 MiB, 128 KiB */
 	uint64_t size_bytes;    /* images: final length, 0 = as small as the content */
 	unsigned labels;        /* 2 (0) or 1 */

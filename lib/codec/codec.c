@@ -11,7 +11,7 @@
 #include "base/util.h"
 #include "codec/codec_impl.h"
 
-#define FORMS "'off', 'lz4', 'zstd[:-7..19]' or 'lzma[:0..9]'"
+#define FORMS "'off', 'lz4[:-64..12]', 'zstd[:-7..19]', 'lzma[:0..9]' or 'auto[:fast|balanced|small]'"
 #define PROBE_MIN_LEN (32 * KiB) /* shorter blocks are over before a probe has paid */
 
 static const struct codec_row *const rows[CODEC_N] = {
@@ -38,7 +38,7 @@ static bool parse_level(const char *s, const struct codec_row *row, int8_t *out)
 	v = negative ? -v : v;
 	if (v < row->min || v > row->max)
 		return false;
-	/* zstd takes 0 for its default; one setting has one text */
+	/* some take 0 for their default; one setting has one text */
 	*out = (int8_t)(row->min < 0 && v == 0 ? row->dflt : v);
 	return true;
 }
@@ -52,13 +52,18 @@ int codec_parse(const char *text, struct codec_spec *out, struct lcpfs_error *er
 		*out = (struct codec_spec){ CODEC_NONE, 0 };
 		return 0;
 	}
+	if (strcmp(text, "auto") == 0 && codec_auto_parse("balanced", out))
+		return 0;
+	if (len == 4 && has_level && memcmp(text, "auto", len) == 0 && codec_auto_parse(text + len + 1, out))
+		return 0;
 	for (uint8_t id = 1; id < CODEC_N; id++) {
 		struct codec_spec spec = { id, rows[id]->dflt };
 
 		if (strlen(rows[id]->name) != len || memcmp(rows[id]->name, text, len) != 0)
 			continue;
-		if (has_level && !(rows[id]->has_level && parse_level(text + len + 1, rows[id], &spec.level)))
-			break;
+		if (has_level && !parse_level(text + len + 1, rows[id], &spec.level))
+			return lcpfs_fail(err, LCPFS_EINVAL, "compression '%.64s': %s has levels %d to %d", text, rows[id]->name,
+			    rows[id]->min, rows[id]->max);
 		*out = spec;
 		return 0;
 	}
@@ -69,9 +74,11 @@ void codec_print(struct codec_spec spec, char *text, size_t len)
 {
 	const char *name = codec_name(spec.id);
 
-	if (!name)
+	if (spec.id == CODEC_AUTO)
+		codec_auto_print(spec, text, len);
+	else if (!name)
 		snprintf(text, len, "?%u", spec.id);
-	else if (spec.id != CODEC_NONE && rows[spec.id]->has_level)
+	else if (spec.id != CODEC_NONE && (spec.level || rows[spec.id]->dflt))
 		snprintf(text, len, "%s:%d", name, spec.level);
 	else
 		snprintf(text, len, "%s", name);
@@ -88,7 +95,7 @@ void codec_ctx_destroy(struct codec_ctx *c)
 		return;
 	ZSTD_freeCCtx(c->zstd_c);
 	ZSTD_freeDCtx(c->zstd_d);
-	ZSTD_freeCCtx(c->probe);
+	free(c->lz4hc);
 	lzma_spare_fini(&c->lzma);
 	free(c);
 }
@@ -102,7 +109,7 @@ size_t codec_compress(struct codec_ctx *c, struct codec_spec spec, const void *s
 	if (!row || src_len <= save || src_len > CODEC_MAX_LEN || cap == 0)
 		return 0;
 	level = MIN(MAX(spec.level, row->min), row->max);
-	if (level >= row->probe_from && src_len >= PROBE_MIN_LEN && codec_incompressible(c, src, src_len))
+	if (level >= row->probe_from && src_len >= PROBE_MIN_LEN && codec_incompressible(c, src, src_len, dst, cap))
 		return 0;
 	return row->compress(c, level, src, src_len, dst, MIN(cap, src_len - save));
 }

@@ -9,10 +9,14 @@
 
 /* On-disk ids (the `comp` byte of a pointer); never reused. The level is not stored. */
 enum codec_id { CODEC_NONE = 0, CODEC_LZ4 = 1, CODEC_ZSTD = 2, CODEC_LZMA2 = 3, CODEC_N };
+#define CODEC_AUTO 255 /* in a codec_spec, never on disk: chosen block by block */
 
-/* What a user asks for: "off", "lz4", "zstd[:-7..19]" (default 3), "lzma[:0..9]" (default 6). */
+/*
+ * What a user asks for: "off", "lz4[:-64..12]" (default 0; below: faster, above: its HC levels), "zstd[:-7..19]" (default 3),
+ * "lzma[:0..9]" (default 6), "auto[:fast|balanced|small]" (default balanced).
+ */
 struct codec_spec { uint8_t id; int8_t level; };
-/* -LCPFS_EINVAL with the allowed forms in the message. */
+/* -LCPFS_EINVAL with the allowed forms or levels in the message. */
 int codec_parse(const char *text, struct codec_spec *out, struct lcpfs_error *err);
 /* The canonical text, "zstd:3"; `len` at least 16. */
 void codec_print(struct codec_spec spec, char *text, size_t len);
@@ -24,9 +28,16 @@ struct codec_ctx *codec_ctx_create(void); /* NULL: out of memory */
 void codec_ctx_destroy(struct codec_ctx *c);
 
 /*
- * Compress src into dst. Returns the stored length, or 0 when the block is to be stored plain: the result would not
+ * What to compress this block with: `want` itself, or what "auto" finds best for it, with a look at src. Depends on src, want and the
+ * library version only.
+ */
+struct codec_spec codec_choose(struct codec_ctx *c, struct codec_spec want, const void *src, size_t len);
+
+/*
+ * Compress src into dst, with a spec that codec_choose returned. Returns the stored length, or 0 when the block is to be stored plain: the result would not
  * save at least 1/16 of src_len and one 512-byte sector, or the codec failed. `cap` may be anything; dst beyond the
- * returned length is garbage. An incompressible block is found early, by quick probes all over it, where the codec is slow.
+ * returned length is garbage. Where the codec is slow, a block that looks
+ * random all over is first tried with a quick one, and stored plain if that finds less than 1/32 to save.
  * The result depends on src, spec and the library version only: never on the thread or the context's past.
  */
 size_t codec_compress(struct codec_ctx *c, struct codec_spec spec, const void *src, size_t src_len, void *dst, size_t cap);

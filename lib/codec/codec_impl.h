@@ -7,7 +7,6 @@
 
 /* No block is longer: keeps lengths within what every library takes (int, dictionary sizes). */
 #define CODEC_MAX_LEN (1u << 30)
-#define CODEC_SAMPLE 4096 /* bytes looked at in one place to find an incompressible block */
 
 /* Memory that liblzma gave back, for its next block: it has no context to keep. */
 struct lzma_spare {
@@ -20,13 +19,12 @@ struct codec_ctx {
 	struct lzma_spare lzma;
 	ZSTD_CCtx *zstd_c;
 	ZSTD_DCtx *zstd_d;
-	ZSTD_CCtx *probe;
-	uint8_t probe_out[CODEC_SAMPLE];
+	void *lz4hc;
+	uint8_t try_out[4096]; /* of a trial whose output nobody wants */
 };
 
 struct codec_row {
 	const char *name;
-	bool has_level;
 	int8_t min, max, dflt;
 	int8_t probe_from; /* levels from here on are slow enough that a probe pays; above max: never */
 	/* At most cap bytes, which is less than src_len; 0 when they do not suffice or the library failed. */
@@ -40,6 +38,18 @@ struct codec_row {
 
 extern const struct codec_row codec_row_lz4, codec_row_zstd, codec_row_lzma;
 
-/* true when samples from all over src look random: nothing repeats and no byte is rarer than others. */
-bool codec_incompressible(struct codec_ctx *c, const uint8_t *src, size_t len);
+/* What short pieces from all over a block look like; the rest of them like nothing in particular. Blocks below 1 KiB have none. */
+struct codec_look { uint32_t pieces, random, text, numbers; };
+void codec_look(const uint8_t *src, size_t len, struct codec_look *out);
+static inline bool codec_mostly_random(const struct codec_look *l)
+{
+	return l->pieces && l->random * 8 >= l->pieces * 7;
+}
+
+/* true when src looks random and the quickest codec, which sees all of it, saves less than 1/32. tmp is scratch of cap bytes. */
+bool codec_incompressible(struct codec_ctx *c, const uint8_t *src, size_t len, uint8_t *tmp, size_t cap);
+
+/* auto.c: "fast" and so on; and its canonical text. */
+bool codec_auto_parse(const char *text, struct codec_spec *out);
+void codec_auto_print(struct codec_spec spec, char *text, size_t len);
 #endif

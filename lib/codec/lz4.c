@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LZ4: one raw block, no frame. */
+/* LZ4: one raw block, no frame. Levels below 0 are its acceleration, above its HC levels; the format is one. */
 #include <lz4.h>
+#include <lz4hc.h>
+#include <stdlib.h>
 #include "base/error.h"
 #include "codec/codec_impl.h"
 
 static size_t compress(struct codec_ctx *c, int level, const uint8_t *src, size_t src_len, uint8_t *dst, size_t cap)
 {
-	int n = LZ4_compress_default((const char *)src, (char *)dst, (int)src_len, (int)cap);
+	const char *from = (const char *)src;
+	int n;
 
-	(void)c, (void)level;
+	if (level <= 0)
+		n = LZ4_compress_fast(from, (char *)dst, (int)src_len, (int)cap, level ? -level : 1);
+	else if (c->lz4hc || (c->lz4hc = malloc((size_t)LZ4_sizeofStateHC())))
+		n = LZ4_compress_HC_extStateHC(c->lz4hc, from, (char *)dst, (int)src_len, (int)cap, level);
+	else
+		n = 0;
 	return n > 0 ? (size_t)n : 0;
 }
 
@@ -36,5 +44,5 @@ static int head(struct codec_ctx *c, const uint8_t *src, size_t src_len, uint8_t
 }
 
 const struct codec_row codec_row_lz4 = {
-	.name = "lz4", .probe_from = 1, .compress = compress, .decompress = decompress, .head = head,
+	.name = "lz4", .min = -64, .max = 12, .dflt = 0, .probe_from = 1, .compress = compress, .decompress = decompress, .head = head,
 };

@@ -112,6 +112,6 @@ static int decompress(struct codec_ctx *c, const uint8_t *src, size_t src_len, u
 }
 
 const struct codec_row codec_row_lzma = {
-	.name = "lzma", .has_level = true, .min = 0, .max = 9, .dflt = 6, .probe_from = 0,
+	.name = "lzma", .min = 0, .max = 9, .dflt = 6, .probe_from = 0,
 	.compress = compress, .decompress = decompress,
 };

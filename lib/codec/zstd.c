@@ -52,24 +52,6 @@ static size_t compress(struct codec_ctx *c, int level, const uint8_t *src, size_
 	return n;
 }
 
-static bool sample_compresses(struct codec_ctx *c, const uint8_t *p)
-{
-	return frame(c->probe, 1, p, CODEC_SAMPLE, c->probe_out, CODEC_SAMPLE - CODEC_SAMPLE / 32) > 0;
-}
-
-bool codec_incompressible(struct codec_ctx *c, const uint8_t *src, size_t len)
-{
-	/* start, middle and end; a longer block, where small files may lie between large ones, every 64 KiB */
-	size_t n = MAX(3, len / (64 * KiB));
-
-	if (!c->probe && !(c->probe = ZSTD_createCCtx()))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (sample_compresses(c, src + (len - CODEC_SAMPLE) / (n - 1) * i))
-			return false;
-	return true;
-}
-
 /*
  * Frame header (RFC 8878, 3.1.1.1): magic, then a descriptor byte:
  *   bits 0-1 size of the dictionary id, 2 checksum, 3 reserved, 5 single segment (no window byte), 6-7 size of the length
@@ -155,6 +137,6 @@ static int head(struct codec_ctx *c, const uint8_t *src, size_t src_len, uint8_t
 }
 
 const struct codec_row codec_row_zstd = {
-	.name = "zstd", .has_level = true, .min = -7, .max = 19, .dflt = 3, .probe_from = 3,
+	.name = "zstd", .min = -7, .max = 19, .dflt = 3, .probe_from = 3,
 	.compress = compress, .decompress = decompress, .head = head,
 };

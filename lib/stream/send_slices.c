@@ -84,12 +84,14 @@ static int send_made_block(struct sender *s, const struct buf *plain, struct buf
 	struct frame_block b = { .lsize = (uint32_t)plain->len, .csum = HASH_BLAKE3 };
 	struct hash_piece pieces[2];
 	uint8_t hdr[PACK_FRAME_HDR];
+	struct codec_spec spec;
 	size_t n;
 
 	if (plain->failed || !buf_reserve(room, plain->len))
 		return lcpfs_nomem(err);
-	n = codec_compress(s->codec, s->spec, plain->data, plain->len, room->data, plain->len);
-	b.comp = n ? s->spec.id : CODEC_NONE;
+	spec = codec_choose(s->codec, s->spec, plain->data, plain->len);
+	n = codec_compress(s->codec, spec, plain->data, plain->len, room->data, plain->len);
+	b.comp = n ? spec.id : CODEC_NONE;
 	b.data = n ? room->data : plain->data;
 	b.psize = (uint32_t)(n ? n : plain->len);
 	blake3(b.data, b.psize, b.hash);

@@ -39,7 +39,7 @@ U=5e1d2f3c-7a68-4b1e-9c0f-2d4b6a8c0e10
 
 @test "codecs, checksums, profiles and sizes give the same contents" {
 	sample --no-image
-	for o in "--compress off" "--compress lz4" "--compress lzma:6" "--compress zstd:19" "--checksum sha256" "--profile archive" \
+	for o in "--compress off" "--compress lz4" "--compress lzma:6" "--compress zstd:19" "--compress lz4:9" "--compress auto:fast" "--compress auto" "--compress auto:small" "--checksum sha256" "--profile archive" \
 		"--profile rw" "--record 64K --pack 64K --slice 16K" "--labels 1" "--size 4M" "-j 1" "--memory 32M"; do
 		# shellcheck disable=SC2086
 		mkfs.lcpfs -f $o t.img rootfs
@@ -48,10 +48,30 @@ U=5e1d2f3c-7a68-4b1e-9c0f-2d4b6a8c0e10
 		diff -r rootfs out
 	done
 	run_status 1 mkfs.lcpfs -f --compress nosuch t.img rootfs
+	run_status 1 mkfs.lcpfs -f --compress zstd:20 t.img rootfs
+	[[ "$output" == *"zstd has levels -7 to 19"* ]]
 	run_status 2 mkfs.lcpfs -f --profile nosuch t.img rootfs
 	run_status 2 mkfs.lcpfs -f --record 5000 t.img rootfs
 	mkfs.lcpfs -f --size 4M t.img rootfs
 	[ "$(stat -c %s t.img)" = 4194304 ]
+}
+
+@test "a codec chosen by content is the same for any number of threads" {
+	mkdir src
+	seq 1 100000 >src/text
+	head -c 1500000 /dev/urandom >src/random
+	head -c 3000000 "$(command -v bash)" >src/program
+	for k in auto auto:small; do
+		for j in 1 8; do
+			SOURCE_DATE_EPOCH=1700000000 mkfs.lcpfs -f -U $U --reproducible --compress $k -j $j $j.img src
+		done
+		cmp 1.img 8.img
+		lcpfs-cp -a 1.img:/ out
+		diff -r src out
+		rm -rf out
+		run -0 lcpfs-prop list -p 1.img
+		[[ "$output" == *"compress"*"$k"* ]]
+	done
 }
 
 @test "owner, mode, exclude" {

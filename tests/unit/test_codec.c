@@ -95,7 +95,8 @@ TEST(every_level)
 		round_trip(c, (struct codec_spec){ CODEC_LZMA2, l }, text, 1500, true);
 		round_trip(c, (struct codec_spec){ CODEC_LZMA2, l }, text, 40000, true);
 	}
-	round_trip(c, (struct codec_spec){ CODEC_LZ4, 0 }, text, 150000, true);
+	for (int l = -64; l <= 12; l += l < 0 ? 16 : 1)
+		round_trip(c, (struct codec_spec){ CODEC_LZ4, (int8_t)l }, text, 150000, true);
 	free(text);
 	codec_ctx_destroy(c);
 	codec_ctx_destroy(NULL);
@@ -127,18 +128,12 @@ TEST(incompressible)
 		is_int(codec_compress(c, typical[k], data, 262144, out, 262144), 0);
 		is_int(codec_compress(c, typical[k], data, 4096, out, 4096), 0);
 	}
-	ok(codec_incompressible(c, data, 262144));
-	for (size_t at = 0; at <= 262144 - 4096; at += 262144 - 4096) { /* one good place is enough */
-		uint8_t saved[4096];
-
-		memcpy(saved, data + at, 4096);
-		memcpy(data + at, text, 4096);
-		ok(!codec_incompressible(c, data, 262144));
-		memcpy(data + at, saved, 4096);
-	}
+	ok(codec_incompressible(c, data, 262144, out, 262144));
+	memcpy(data + 100000, text, 4096); /* too little to be worth it */
+	ok(codec_incompressible(c, data, 262144, out, 262144));
 	free(text);
 	text = make(BYTES, 65536, 5); /* nothing repeats, but six bits of eight */
-	ok(!codec_incompressible(c, text, 65536));
+	ok(!codec_incompressible(c, text, 65536, out, 262144));
 	ok(codec_compress(c, (struct codec_spec){ CODEC_ZSTD, 3 }, text, 65536, out, 65536) > 0);
 	is_int(codec_compress(c, (struct codec_spec){ CODEC_NONE, 0 }, text, 65536, out, 65536), 0);
 	is_int(codec_compress(c, (struct codec_spec){ 9, 0 }, text, 65536, out, 65536), 0);
@@ -368,6 +363,91 @@ TEST(deterministic)
 	codec_ctx_destroy(c);
 }
 
+/* A stretch that shrinks is found wherever it is, from 1/8 of the block on. */
+TEST(incompressible_but)
+{
+	static const struct codec_spec slow[] = { { CODEC_ZSTD, 3 }, { CODEC_ZSTD, 9 }, { CODEC_LZMA2, 1 }, { CODEC_LZ4, 9 } };
+	struct codec_ctx *c = codec_ctx_create();
+	uint8_t *data = make(RANDOM, MAX_LEN, 8), *text = make(TEXT, MAX_LEN / 8, 9), *out = must(malloc(MAX_LEN));
+	uint8_t *saved = must(malloc(MAX_LEN / 8));
+
+	for (size_t at = 0; at <= MAX_LEN - MAX_LEN / 8; at += (MAX_LEN - MAX_LEN / 8) / 4) {
+		memcpy(saved, data + at, MAX_LEN / 8);
+		memcpy(data + at, text, MAX_LEN / 8);
+		for (unsigned k = 0; k < sizeof slow / sizeof *slow; k++)
+			ok(codec_compress(c, slow[k], data, MAX_LEN, out, MAX_LEN) > 0);
+		memcpy(data + at, saved, MAX_LEN / 8);
+	}
+	is_int(codec_compress(c, slow[2], data, MAX_LEN, out, MAX_LEN), 0);
+	free(saved);
+	free(out);
+	free(text);
+	free(data);
+	codec_ctx_destroy(c);
+}
+
+/* Sums, as a meter would count: four bytes each, the upper ones much alike. */
+static uint8_t *make_numbers(size_t len, uint64_t seed)
+{
+	uint8_t *p = must(malloc(len));
+	uint32_t v = 1u << 30;
+
+	for (size_t i = 0; i + 4 <= len; i += 4) {
+		v += (uint32_t)(tap_rand(&seed) >> 32) % 5000;
+		for (unsigned k = 0; k < 4; k++)
+			p[i + k] = (uint8_t)(v >> 8 * k);
+	}
+	return p;
+}
+
+/* As a pack would have it: `share` of 16 parts are random. */
+static uint8_t *make_mix(size_t len, unsigned share)
+{
+	uint8_t *p = make(TEXT, len, 3), *r = make(RANDOM, len, 4);
+
+	for (size_t i = 0; i < len; i++)
+		if (i * 64 / len % 16 < share)
+			p[i] = r[i];
+	free(r);
+	return p;
+}
+
+static void chosen(struct codec_ctx *c, const char *what, uint8_t *data, size_t len, const char *fast, const char *balanced, const char *small)
+{
+	const char *const want[] = { fast, balanced, small };
+	char text[24];
+
+	for (int8_t k = 0; k < 3; k++) {
+		codec_print(codec_choose(c, (struct codec_spec){ CODEC_AUTO, k }, data, len), text, sizeof text);
+		ok_msg(strcmp(text, want[k]) == 0, "auto of %s is %s", what, text);
+	}
+	free(data);
+}
+
+TEST(auto_by_content)
+{
+	struct codec_ctx *c = codec_ctx_create();
+	uint8_t *lines = must(malloc(MAX_LEN));
+	struct codec_spec plain = { CODEC_ZSTD, 7 };
+
+	for (size_t i = 0; i < MAX_LEN; i++)
+		lines[i] = (uint8_t)"#define REGISTER_FIELD_MASK 0x000000\n"[i % 37];
+	chosen(c, "random bytes", make(RANDOM, MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:3", "zstd:3");
+	chosen(c, "a mix, half of it packed", make_mix(MAX_LEN, 8), MAX_LEN, "zstd:1", "zstd:6", "zstd:9");
+	chosen(c, "a mix, mostly packed", make_mix(MAX_LEN, 13), MAX_LEN, "zstd:-1", "zstd:3", "zstd:9");
+	chosen(c, "a mix, mostly text", make_mix(MAX_LEN, 2), MAX_LEN, "zstd:1", "zstd:6", "lzma:3");
+	chosen(c, "text", make(TEXT, MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:6", "lzma:3");
+	chosen(c, "a short text", make(TEXT, 3000, 1), 3000, "zstd:1", "zstd:6", "lzma:3");
+	chosen(c, "lines much alike", lines, MAX_LEN, "zstd:1", "zstd:1", "lzma:3");
+	chosen(c, "numbers", make_numbers(MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:1", "lzma:1");
+	chosen(c, "anything else", make(MIXED, 100, 1), 100, "zstd:1", "zstd:6", "lzma:2");
+	chosen(c, "zeros", make(ZEROS, MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:6", "lzma:2");
+	plain = codec_choose(c, plain, "x", 1);
+	is_int(plain.id, CODEC_ZSTD);
+	is_int(plain.level, 7);
+	codec_ctx_destroy(c);
+}
+
 static void *in_thread(void *arg)
 {
 	uint8_t *data = make(TEXT, 60000, 21), *out = arg;
@@ -403,10 +483,13 @@ TEST(parse_print)
 		{ "off", CODEC_NONE, 0, "off" }, { "lz4", CODEC_LZ4, 0, "lz4" }, { "zstd", CODEC_ZSTD, 3, "zstd:3" },
 		{ "zstd:-7", CODEC_ZSTD, -7, "zstd:-7" }, { "zstd:19", CODEC_ZSTD, 19, "zstd:19" },
 		{ "zstd:0", CODEC_ZSTD, 3, "zstd:3" }, { "zstd:05", CODEC_ZSTD, 5, "zstd:5" },
+		{ "lz4:0", CODEC_LZ4, 0, "lz4" }, { "lz4:12", CODEC_LZ4, 12, "lz4:12" }, { "lz4:-64", CODEC_LZ4, -64, "lz4:-64" },
+		{ "auto", CODEC_AUTO, 1, "auto" }, { "auto:balanced", CODEC_AUTO, 1, "auto" }, { "auto:fast", CODEC_AUTO, 0, "auto:fast" },
+		{ "auto:small", CODEC_AUTO, 2, "auto:small" },
 		{ "lzma", CODEC_LZMA2, 6, "lzma:6" }, { "lzma:0", CODEC_LZMA2, 0, "lzma:0" }, { "lzma:9", CODEC_LZMA2, 9, "lzma:9" },
 	};
 	static const char *const bad[] = { "", "on", "zstd:", "zstd:20", "zstd:-8", "zstd:3x", "zstd:+3", "zstd: 3", "zstd:-",
-		"zstd:1000", "zstd:--1", "lz4:1", "lz4:", "lzma:10", "lzma:-1", "zst", "zstdd", "off:1", "ZSTD", ":3", "none" };
+		"zstd:1000", "zstd:--1", "lz4:13", "lz4:-65", "lz4:", "auto:", "auto:3", "autos", "auto:fastest", "lzma:10", "lzma:-1", "zst", "zstdd", "off:1", "ZSTD", ":3", "none" };
 	struct codec_spec spec;
 	struct lcpfs_error err;
 	char text[16];
@@ -421,7 +504,7 @@ TEST(parse_print)
 	for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
 		err.msg[0] = '\0';
 		ok_msg(codec_parse(bad[i], &spec, &err) == -LCPFS_EINVAL, "'%s' is taken", bad[i]);
-		ok(strstr(err.msg, "zstd[:-7..19]") != NULL);
+		ok(strstr(err.msg, "zstd[:-7..19]") || strstr(err.msg, " has levels "));
 	}
 	is_str(codec_name(CODEC_ZSTD), "zstd");
 	is_str(codec_name(CODEC_NONE), "off");
@@ -432,5 +515,6 @@ TEST(parse_print)
 	ok(strstr(codec_versions(), ", lz4 1.") && strstr(codec_versions(), ", lzma 5."));
 }
 
-TAP_MAIN(T(threads), T(every_level), T(lengths_and_kinds), T(incompressible), T(zstd_frame), T(zstd_foreign),
+TAP_MAIN(T(threads), T(every_level), T(lengths_and_kinds), T(incompressible), T(incompressible_but),
+         T(auto_by_content), T(zstd_frame), T(zstd_foreign),
          T(zstd_dictionary), T(hostile), T(noise), T(none_and_unknown), T(deterministic), T(parse_print))
