@@ -52,6 +52,42 @@ void entry_sort_xattr(struct entry *e)
 		qsort(e->xattr, e->n_xattr, sizeof *e->xattr, by_name);
 }
 
+static void *at_least(uint8_t **p, size_t *cap, size_t len)
+{
+	if (len > *cap) {
+		free(*p);
+		*p = malloc(len);
+		*cap = *p ? len : 0;
+	}
+	return *p;
+}
+
+void *entry_scratch_reserve(struct entry_scratch *s, size_t len)
+{
+	s->key[0] = s->key[1] = 0;
+	return at_least(&s->data, &s->cap, len);
+}
+
+void *entry_scratch_part(struct entry_scratch *s, size_t len)
+{
+	return at_least(&s->part, &s->part_cap, len);
+}
+
+void entry_scratch_release(struct entry_scratch *s)
+{
+	if (s->held)
+		s->release(s->held);
+	s->held = NULL;
+}
+
+void entry_scratch_fini(struct entry_scratch *s)
+{
+	entry_scratch_release(s);
+	free(s->data);
+	free(s->part);
+	*s = (struct entry_scratch){ 0 };
+}
+
 #define COPY_CHUNK ((size_t)1 << 20)
 
 struct copy {
@@ -97,10 +133,22 @@ static int copy_one(struct copy *c, const struct entry *e, struct lcpfs_error *e
 	return rc < 0 ? rc : c->k->ops->end(c->k, err);
 }
 
+static int give_one(struct copy *c, struct entry *e, struct lcpfs_error *err)
+{
+	struct entry_content *content = NULL;
+	int rc = 0;
+
+	if (S_ISREG(e->mode) && !(e->flags & ENTRY_HARDLINK))
+		rc = c->s->ops->detach(c->s, &content, err);
+	c->bytes += content ? content->bytes : 0;
+	return rc ? rc : c->k->ops->take(c->k, e, content, err);
+}
+
 int entry_copy(struct entry_source *s, struct entry_sink *k, bool (*tick_fn)(void *arg, uint64_t entries, uint64_t bytes),
                void *arg, struct lcpfs_error *err)
 {
 	struct copy c = { .s = s, .k = k, .tick = tick_fn, .arg = arg, .buf = malloc(COPY_CHUNK) };
+	bool give = s->ops->detach && k->ops->take;
 	int rc = c.buf ? 0 : lcpfs_nomem(err);
 
 	while (!rc) {
@@ -108,7 +156,7 @@ int entry_copy(struct entry_source *s, struct entry_sink *k, bool (*tick_fn)(voi
 
 		rc = s->ops->next(s, &e, err);
 		if (!rc)
-			rc = copy_one(&c, &e, err);
+			rc = give ? give_one(&c, &e, err) : copy_one(&c, &e, err);
 		entry_fini(&e);
 		c.entries++;
 		if (!rc)

@@ -46,6 +46,36 @@ void entry_sort_xattr(struct entry *e);
 /* Told about each thing that could not be done in full; the run ends as LCPFS_EPARTIAL (exit status 3) but goes on. */
 typedef void entry_warn_fn(void *arg, const char *path, const struct lcpfs_error *why);
 
+/* A thread's memory for reading contents; zeroed is empty. It belongs to who reads, what is in it to the contents. */
+struct entry_scratch {
+	uint8_t *data, *part; /* a block kept for what comes next; what is needed once */
+	size_t cap, part_cap;
+	uint64_t key[2];      /* what is in data; 0: nothing */
+	void *held;           /* given back with release(held) */
+	void (*release)(void *held);
+};
+void *entry_scratch_reserve(struct entry_scratch *s, size_t len); /* data, of at least len bytes; key is cleared. NULL: out of memory */
+void *entry_scratch_part(struct entry_scratch *s, size_t len);    /* part, the same way */
+void entry_scratch_release(struct entry_scratch *s);              /* what is held */
+void entry_scratch_fini(struct entry_scratch *s);
+
+/* A file's content apart from its source: read piece by piece in any order, by several threads at once. */
+struct entry_content {
+	const struct entry_content_ops *ops;
+	uint64_t group;       /* contents of the same group (not 0) are best read one after the other with the same scratch */
+	uint64_t bytes;       /* of all pieces */
+	size_t n;             /* pieces; ascending, what is not in one is a hole */
+};
+struct entry_content_ops {
+	/*
+	 * Piece i: *data, *len bytes at *off, good until s is used again. 1: it cannot be read, which is to be told as `why` and passed over;
+	 * < 0: nothing can be.
+	 */
+	int (*read)(struct entry_content *c, size_t i, struct entry_scratch *s, uint64_t *off, const void **data, size_t *len,
+	            struct lcpfs_error *why);
+	void (*free)(struct entry_content *c);
+};
+
 struct entry_source;
 struct entry_source_ops {
 	/* The next entry into *e (caller runs entry_fini). 1 = no more, 0, or < 0. */
@@ -56,6 +86,8 @@ struct entry_source_ops {
 	 */
 	int (*read)(struct entry_source *s, void *buf, size_t len, uint64_t *off, size_t *got, struct lcpfs_error *err);
 	void (*close)(struct entry_source *s);
+	/* May be NULL. Instead of read: the content of the regular file just yielded as an object, good until the source is closed. NULL: it has no data. */
+	int (*detach)(struct entry_source *s, struct entry_content **out, struct lcpfs_error *err);
 };
 struct entry_source { const struct entry_source_ops *ops; };
 
@@ -72,11 +104,16 @@ struct entry_sink_ops {
 	/* After the last entry: directory times, what was deferred. */
 	int (*finish)(struct entry_sink *k, struct lcpfs_error *err);
 	void (*close)(struct entry_sink *k); /* frees; without `finish` before it, an abort */
+	/*
+	 * May be NULL. Instead of begin, write and end: the entry (zeroed then) and its content (NULL: none) are the sink's from now on, also on
+	 * failure. A failure may be of an entry given before.
+	 */
+	int (*take)(struct entry_sink *k, struct entry *e, struct entry_content *c, struct lcpfs_error *err);
 };
 struct entry_sink { const struct entry_sink_ops *ops; };
 
 /*
- * Move everything from s to k, then finish k (neither is closed). `tick` (may be NULL) is called for every entry and every piece of content with
+ * Move everything from s to k (given away, when both can), then finish k (neither is closed). `tick` (may be NULL) is called for every entry and every piece of content with
  * entries and bytes so far, so it must be quick, and stops the run with LCPFS_ECANCEL by returning true.
  */
 int entry_copy(struct entry_source *s, struct entry_sink *k, bool (*tick)(void *arg, uint64_t entries, uint64_t bytes),

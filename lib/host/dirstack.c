@@ -32,7 +32,7 @@ int host_dirstack_init(struct dirstack *ds, int root_fd)
 {
 	int eno;
 
-	*ds = (struct dirstack){ .lo = 1 };
+	*ds = (struct dirstack){ .lo = 1, .window = DIRSTACK_WINDOW };
 	buf_printf(&ds->path, "%s", "");
 	eno = ds->path.failed ? ENOMEM : level_add(ds, root_fd, 0);
 	if (eno)
@@ -104,7 +104,7 @@ int host_dirstack_push(struct dirstack *ds, const char *name, size_t len)
 		ds->path.data[old] = 0;
 		return eno;
 	}
-	if (ds->n - ds->lo > DIRSTACK_WINDOW) {
+	if (ds->n - ds->lo > ds->window) {
 		close(ds->lv[ds->lo].fd);
 		ds->lv[ds->lo++].fd = -1;
 	}

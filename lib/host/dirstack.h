@@ -3,7 +3,7 @@
  * dirstack: standing somewhere in a host tree, at any depth, with few descriptors.
  *
  * The stack holds one level per directory from the root to where we stand. Only the root and the deepest
- * DIRSTACK_WINDOW levels have an open descriptor; one that was closed is reopened on the way up through ".." when that
+ * `window` levels have an open descriptor; one that was closed is reopened on the way up through ".." when that
  * is still the same directory (device and inode), else by walking down from the root again.
  *
  * Invariants
@@ -24,11 +24,15 @@ struct dirlevel {
 	ino_t ino;
 	void *data;     /* the user's; freed with free_data when the level goes */
 	uint32_t node;  /* the user's */
+	bool owner_known; /* new files here belong to uid and gid; set by the user */
+	uid_t uid;
+	gid_t gid;
 };
 
 struct dirstack {
 	struct dirlevel *lv;
 	size_t n, cap, lo;
+	unsigned window; /* at least 2; may be changed while empty but for the root */
 	struct buf path; /* names joined by '/', NUL-terminated; "" at the root */
 	void (*free_data)(void *data);
 };

@@ -27,6 +27,7 @@ uint64_t host_source_warnings(const struct entry_source *s);
 
 struct host_sink_opts {
 	uint32_t flags;      /* HOST_SINK_* */
+	unsigned threads;    /* for entries that are given away (take); 0: one */
 	entry_warn_fn *warn;
 	void *warn_arg;
 };
@@ -40,11 +41,13 @@ struct host_sink_opts {
 /*
  * Create entries beneath the directory `path` (made when absent). Every component is resolved with openat2
  * RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS (an own component walk where the kernel lacks it), so no symlink that was there
- * before or came with the entries can lead outside. Missing parents are made (0755). Files appear with their final mode
- * only when complete; directory times and modes are set in finish. All-zero and absent ranges become holes.
+ * before or came with the entries can lead outside. Missing parents are made (0755). A file never permits more than it will
+ * when complete; directory times and modes are set in finish. All-zero and absent ranges become holes.
  * Restores, where permitted: owner, mode with setuid and sticky, nanosecond atime and mtime (also of symlinks),
  * every xattr, ACLs, capabilities (after the owner), fifos, sockets, devices, hard links. What is not is named through warn.
  */
 int host_sink_open(struct entry_sink **out, const char *path, const struct host_sink_opts *o, struct lcpfs_error *err);
+/* A warning of the caller's, told when what was given before it is done: for an order that does not depend on threads. */
+void host_sink_tell(struct entry_sink *k, const char *path, const struct lcpfs_error *why);
 uint64_t host_sink_warnings(const struct entry_sink *k);
 #endif

@@ -80,8 +80,11 @@ struct restore {
 };
 void host_restore_init(struct restore *r, uint32_t flags, struct warner *w);
 void host_restore_fini(struct restore *r);
+/* A new file with this owner (of level l, when known) has the one e asks for. */
+bool host_restore_is_owner(struct restore *r, const struct entry *e, const struct dirlevel *l);
 /* Owner, attributes, mode, times of (dirfd, name), or of dirfd itself when name is "". Failures are warned of. */
 void host_restore_all(struct restore *r, int dirfd, const char *name, const char *path, const struct entry *e);
+void host_restore_times(struct restore *r, int dirfd, const char *name, const char *path, const struct entry *e);
 
 /* dirs.c: the directories met by a sink, as a tree, until their attributes are set in the end. */
 struct dirnode {
@@ -102,6 +105,58 @@ int host_dirs_get(struct dirs *d, uint32_t parent, const char *name, uint32_t *o
 int host_dirs_set_attrs(struct dirs *d, uint32_t node, const struct entry *e, struct lcpfs_error *err);
 /* Visit every directory, those below first, and restore it. root_fd stays the caller's. */
 int host_dirs_restore(struct dirs *d, int root_fd, struct restore *r, struct lcpfs_error *err);
+
+/* make.c: entries that are no directories, one at a time. */
+struct maker {
+	uint32_t flags;  /* HOST_SINK_* */
+	uint32_t umask;
+	struct warner w;
+	struct restore restore;
+	struct dirstack at;
+	bool has_at;
+	bool left_out;   /* something was: a hard link to it cannot be an error */
+	/* the entry being made */
+	const struct entry *cur;
+	const char *name; /* last component of cur->path; in name_kept when it can be a file's, to outlive a failed entry */
+	char name_kept[256];
+	bool skip;        /* left out, or complete already */
+	bool has_mode;    /* the file was made with owner and mode as they shall be */
+	int fd;           /* regular file */
+	uint64_t end;     /* behind the last byte written */
+};
+/* root_fd stays the caller's. window: as of a dirstack. */
+int host_maker_init(struct maker *m, int root_fd, uint32_t flags, unsigned window, struct lcpfs_error *err);
+void host_maker_fini(struct maker *m);
+/* Stand in the directory `path` (len bytes) by `step`s into one component each; NULL: it must be there. */
+typedef int host_step_fn(void *arg, const char *name, size_t len, struct lcpfs_error *err);
+int host_go(struct dirstack *ds, const char *path, size_t len, host_step_fn *step, void *arg, struct lcpfs_error *err);
+/* e is the entry now, to be made where m stands: no directory and no hard link. For a regular file write and end follow. */
+void host_maker_name(struct maker *m, const struct entry *e);
+int host_maker_begin(struct maker *m, const struct entry *e, struct lcpfs_error *err);
+int host_maker_write(struct maker *m, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err);
+int host_maker_end(struct maker *m, struct lcpfs_error *err);
+void host_maker_drop(struct maker *m); /* a file that is not complete goes away */
+void host_maker_leave_out(struct maker *m, const char *path, const struct lcpfs_error *why);
+/* What is in the way goes, if it may and is no directory. 0: try again. */
+int host_maker_replace(struct maker *m, const char *name, struct lcpfs_error *err);
+/* A symlink, a special file or (from_name) a hard link, in place of what is there. *eno: why the system would not. */
+int host_maker_node(struct maker *m, const struct entry *e, int from_fd, const char *from_name, int *eno, struct lcpfs_error *err);
+/* Content of e at off, holes where it is zero; *data_end: behind the last byte written, else left alone. */
+int host_write_data(int fd, const struct entry *e, uint64_t off, const void *buf, size_t len, uint64_t *data_end, struct lcpfs_error *err);
+
+/* crew.c: files made on several threads. All calls by one thread. */
+struct crew;
+int host_crew_create(struct crew **out, int root_fd, uint32_t flags, unsigned threads, struct warner *told, struct lcpfs_error *err);
+/*
+ * *e (then empty) and c are the crew's from now on, also on failure; e's directory is there. A failure may be of something added before.
+ * Once failed, every call fails the same way.
+ */
+int host_crew_add(struct crew *w, struct entry *e, struct entry_content *c, bool strip_acl, struct lcpfs_error *err);
+/* A warning in the sequence of what is added. */
+void host_crew_tell(struct crew *w, const char *path, const struct lcpfs_error *why);
+/* All that was added is done. left_out becomes true when something of it was. */
+int host_crew_drain(struct crew *w, bool *left_out, struct lcpfs_error *err);
+void host_crew_destroy(struct crew *w); /* NULL: nothing */
 
 #define PATH_SHOWN "%.300s" /* leaves room in a message for what went wrong */
 #endif

@@ -71,6 +71,11 @@ static uint32_t gid_of(struct restore *r, const struct entry *e)
 	return found ? found->gr_gid : e->gid;
 }
 
+bool host_restore_is_owner(struct restore *r, const struct entry *e, const struct dirlevel *l)
+{
+	return l->owner_known && l->uid == uid_of(r, e) && l->gid == gid_of(r, e);
+}
+
 /* Returns the mode bits that must go because the owner they speak of is not the one wanted. */
 static uint32_t restore_owner(struct restore *r, int dirfd, const char *name, const char *path, const struct entry *e)
 {
@@ -151,7 +156,7 @@ static struct timespec stamp(const struct entry_time *t, bool known)
 	return (struct timespec){ .tv_sec = t->sec, .tv_nsec = t->nsec < 1000000000 ? (long)t->nsec : 0 };
 }
 
-static void restore_times(struct restore *r, int dirfd, const char *name, const char *path, const struct entry *e)
+void host_restore_times(struct restore *r, int dirfd, const char *name, const char *path, const struct entry *e)
 {
 	struct timespec ts[2] = {
 		stamp(&e->atime, e->flags & ENTRY_HAS_ATIME),
@@ -168,5 +173,5 @@ void host_restore_all(struct restore *r, int dirfd, const char *name, const char
 
 	restore_xattrs(r, dirfd, name, path, e);
 	restore_mode(r, dirfd, name, path, e, lost);
-	restore_times(r, dirfd, name, path, e);
+	host_restore_times(r, dirfd, name, path, e);
 }

@@ -350,7 +350,7 @@ static void walk_close(struct entry_source *base)
 	free(s);
 }
 
-static const struct entry_source_ops walk_ops = { walk_next, walk_read, walk_close };
+static const struct entry_source_ops walk_ops = { walk_next, walk_read, walk_close, NULL };
 
 /* The last component of path, or NULL when that is no name. A trailing '/' counts as none only if `strict`. */
 static char *last_component(const char *path, bool strict)

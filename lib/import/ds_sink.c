@@ -403,7 +403,7 @@ static void ds_close(struct entry_sink *sink)
 	free(k);
 }
 
-static const struct entry_sink_ops ds_ops = { ds_begin, ds_write, ds_end, ds_finish, ds_close };
+static const struct entry_sink_ops ds_ops = { ds_begin, ds_write, ds_end, ds_finish, ds_close, NULL };
 
 int ds_sink_open(struct entry_sink **out, struct dataset *ds, uint64_t root, const struct ds_sink_opts *o, struct lcpfs_error *err)
 {

@@ -38,6 +38,8 @@ struct ds_source {
 	struct entry *e;
 	uint64_t ino, off, end; /* [off, end): data not yet told */
 	bool sliced, told;
+	struct inode in;
+	struct zpl_planner *plan; /* of a dataset that cannot change; else NULL */
 };
 
 /* Damage of a part, which is left out; others concern the whole. */
@@ -184,14 +186,13 @@ static int fill_rest(struct ds_source *s, struct entry *e, const struct inode *i
 static int yield(struct ds_source *s, uint64_t ino, struct entry *e, struct lcpfs_error *err)
 {
 	struct lcpfs_error why = { 0 };
-	struct inode in;
-	int rc = zpl_inode_get(s->ds, ino, &in, &why);
+	int rc = zpl_inode_get(s->ds, ino, &s->in, &why);
 
 	s->ino = ino;
 	if (!rc) {
-		fill(e, ino, &in);
+		fill(e, ino, &s->in);
 		e->path = strdup(path_str(s));
-		rc = e->path ? fill_rest(s, e, &in, &why) : lcpfs_nomem(&why);
+		rc = e->path ? fill_rest(s, e, &s->in, &why) : lcpfs_nomem(&why);
 	}
 	if (!rc)
 		return 0;
@@ -387,6 +388,13 @@ static int src_read(struct entry_source *src, void *buf, size_t len, uint64_t *o
 	}
 }
 
+static int src_detach(struct entry_source *src, struct entry_content **out, struct lcpfs_error *err)
+{
+	struct ds_source *s = (struct ds_source *)src;
+
+	return zpl_plan(s->plan, &s->in, out, err);
+}
+
 static void src_close(struct entry_source *src)
 {
 	struct ds_source *s = (struct ds_source *)src;
@@ -397,18 +405,26 @@ static void src_close(struct entry_source *src)
 	inoset_fini(&s->entered);
 	inomap_fini(&s->first);
 	buf_fini(&s->path);
+	zpl_planner_close(s->plan);
 	free(s);
 }
 
-static const struct entry_source_ops src_ops = { src_next, src_read, src_close };
+static const struct entry_source_ops src_ops = { src_next, src_read, src_close, NULL };
+static const struct entry_source_ops plan_ops = { src_next, src_read, src_close, src_detach };
 
 int ds_source_open(struct entry_source **out, struct dataset *ds, uint64_t ino, const struct ds_source_opts *o, struct lcpfs_error *err)
 {
 	struct ds_source *s = calloc(1, sizeof *s);
 
-	if (!s)
-		return lcpfs_nomem(err);
-	s->src.ops = &src_ops;
+	int rc = s ? 0 : lcpfs_nomem(err);
+
+	if (!rc && !ds->writable)
+		rc = zpl_planner_open(&s->plan, ds, err);
+	if (rc) {
+		free(s);
+		return rc;
+	}
+	s->src.ops = s->plan ? &plan_ops : &src_ops;
 	s->ds = ds;
 	s->root = ino;
 	s->o = *o;

@@ -161,6 +161,16 @@ static int filter_read(struct entry_source *src, void *buf, size_t len, uint64_t
 	return rc;
 }
 
+static int filter_detach(struct entry_source *src, struct entry_content **out, struct lcpfs_error *err)
+{
+	struct filter *f = (struct filter *)src;
+	int rc = f->from->ops->detach(f->from, out, err);
+
+	if (!rc && *out)
+		f->o.stats->bytes += (*out)->bytes;
+	return rc;
+}
+
 static void filter_close(struct entry_source *src)
 {
 	struct filter *f = (struct filter *)src;
@@ -169,7 +179,8 @@ static void filter_close(struct entry_source *src)
 	free(f);
 }
 
-static const struct entry_source_ops filter_ops = { filter_next, filter_read, filter_close };
+static const struct entry_source_ops filter_ops = { filter_next, filter_read, filter_close, NULL };
+static const struct entry_source_ops detaching_ops = { filter_next, filter_read, filter_close, filter_detach };
 
 int filter_open(struct entry_source **out, struct entry_source *from, const struct filter_opts *o, struct lcpfs_error *err)
 {
@@ -185,7 +196,7 @@ int filter_open(struct entry_source **out, struct entry_source *from, const stru
 		free(f);
 		return rc;
 	}
-	f->src.ops = &filter_ops;
+	f->src.ops = from->ops->detach ? &detaching_ops : &filter_ops;
 	f->from = from;
 	f->o = *o;
 	*out = &f->src;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "import/run.h"
 #include "base/error.h"
+#include "host/host.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -37,7 +38,10 @@ void run_told_source(void *arg, const char *path, const struct lcpfs_error *why)
 
 	if (r->ds_sink)
 		ds_sink_keep(r->ds_sink, path);
-	run_told(r, path, why);
+	if (r->host_sink)
+		host_sink_tell(r->host_sink, path, why);
+	else
+		run_told(r, path, why);
 }
 
 static uint64_t clock_ns(void)

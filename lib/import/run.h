@@ -10,6 +10,7 @@ struct run {
 	struct lcpfs_tree_stats st;
 	const char *phase;
 	struct entry_sink *ds_sink;      /* what the source warns of is kept there; NULL: the sink is no dataset */
+	struct entry_sink *host_sink;    /* what the source warns of goes through there, in sequence; NULL: no host tree */
 	char first[200];                 /* the first warning */
 	uint64_t told_ns;                /* when progress was told last */
 };

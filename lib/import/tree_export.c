@@ -69,6 +69,14 @@ static int send_tree(struct run *r, struct lcpfs_dataset *ds, uint64_t ino, cons
 	return rc;
 }
 
+/* Each thread holds a decoded pack or record, and what it was decoded from. */
+static unsigned threads_for(const struct lcpfs_dataset *ds)
+{
+	const struct spa *s = ds->ds->spa;
+
+	return (unsigned)MAX(MIN(s->threads, s->memory / (8 * MiB)), 1);
+}
+
 int lcpfs_tree_export(struct lcpfs_dataset *ds, const char *path, const char *target, const struct lcpfs_tree_opts *o,
                       struct lcpfs_tree_stats *st, struct lcpfs_error *err)
 {
@@ -80,6 +88,7 @@ int lcpfs_tree_export(struct lcpfs_dataset *ds, const char *path, const char *ta
 	int rc = run_begin(&r, o, "extracting", err);
 
 	ho.warn_arg = &r;
+	ho.threads = threads_for(ds);
 	if (r.o->flags & LCPFS_TREE_OVERWRITE)
 		ho.flags |= HOST_SINK_OVERWRITE;
 	if (r.o->flags & LCPFS_TREE_NO_OWNER)
@@ -90,6 +99,8 @@ int lcpfs_tree_export(struct lcpfs_dataset *ds, const char *path, const char *ta
 		rc = tree_operand(ds, path, r.o, &ino, &base, err);
 	if (!rc)
 		rc = host_sink_open(&sink, target, &ho, err);
+	if (!rc)
+		r.host_sink = sink;
 	if (!rc)
 		rc = send_tree(&r, ds, ino, base, sink, err);
 	free(base);

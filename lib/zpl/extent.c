@@ -4,8 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-struct extent { uint64_t off; uint32_t len; struct blkptr bp; };
-
 static bool of_content(const struct bt_item *it, const uint8_t *key)
 {
 	return it->klen == 17 && memcmp(it->key, key, 9) == 0;
@@ -26,8 +24,7 @@ static int extent_decode(const struct bt_item *it, struct extent *out, struct lc
 	return rc;
 }
 
-/* The cursor at the first extent that ends after off. 1: none. */
-static int extent_seek(struct dataset *ds, struct bt_cursor *c, uint64_t data_id, uint64_t off, struct extent *e, struct lcpfs_error *err)
+int extent_seek(struct dataset *ds, struct bt_cursor *c, uint64_t data_id, uint64_t off, struct extent *e, struct lcpfs_error *err)
 {
 	uint8_t key[17];
 	size_t klen = item_key_u64(key, ITEM_EXTENT, data_id, off);
@@ -45,7 +42,7 @@ static int extent_seek(struct dataset *ds, struct bt_cursor *c, uint64_t data_id
 	return rc;
 }
 
-static int extent_next(struct bt_cursor *c, uint64_t data_id, struct extent *e, struct lcpfs_error *err)
+int extent_next(struct bt_cursor *c, uint64_t data_id, struct extent *e, struct lcpfs_error *err)
 {
 	uint8_t key[9];
 	int rc = btree_next(c, err);

@@ -89,6 +89,14 @@ int zpl_slice_get(struct dataset *ds, uint64_t data_id, struct slice *out, struc
 /* A decoded pack or extent, cached. Release with arc_put(&b->obj). */
 struct zpl_block { struct arc_obj obj; uint32_t len; uint8_t data[]; };
 int zpl_block_get(struct dataset *ds, const struct blkptr *bp, struct zpl_block **out, struct lcpfs_error *err);
+/*
+ * Contents as objects (entry.h), of a dataset that is not changed meanwhile: one thread plans them, in any order but path order is best, any
+ * thread reads them. NULL: no data. Damage is told by the object. Planner and dataset outlive them.
+ */
+struct zpl_planner;
+int zpl_planner_open(struct zpl_planner **out, struct dataset *ds, struct lcpfs_error *err);
+int zpl_plan(struct zpl_planner *p, const struct inode *in, struct entry_content **out, struct lcpfs_error *err);
+void zpl_planner_close(struct zpl_planner *p); /* NULL: nothing */
 /* Where in a decoded pack the slice of data_id lies, by the pack's table; checks the table. */
 int zpl_pack_find(const uint8_t *pack, size_t len, uint64_t data_id, uint32_t *off, uint32_t *slice_len, struct lcpfs_error *err);
 #endif

@@ -175,6 +175,10 @@ int content_share(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err)
 int content_number(struct dataset *ds, struct zi *zi, uint64_t *out, struct lcpfs_error *err);
 
 /* extent.c */
+struct extent { uint64_t off; uint32_t len; struct blkptr bp; };
+/* The cursor at the first extent that ends after off; at the next one. 1: none. */
+int extent_seek(struct dataset *ds, struct bt_cursor *c, uint64_t data_id, uint64_t off, struct extent *e, struct lcpfs_error *err);
+int extent_next(struct bt_cursor *c, uint64_t data_id, struct extent *e, struct lcpfs_error *err);
 int extents_read(struct dataset *ds, uint64_t data_id, uint64_t off, uint8_t *buf, size_t len, struct lcpfs_error *err);
 /* All that begin at or after `from`. ino: whose psize follows; 0: nobody's. */
 int extents_drop(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t from, struct lcpfs_error *err);
