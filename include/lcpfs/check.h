@@ -17,6 +17,7 @@ struct lcpfs_problem {
 	uint64_t ino, offset, length; /* 0: not known */
 	uint64_t addr;        /* 0: none */
 	const char *text;     /* a sentence */
+	bool repairable;      /* lcpfs_fsck_repair puts it right */
 };
 typedef void lcpfs_problem_fn(void *arg, const struct lcpfs_problem *p);
 
@@ -33,6 +34,17 @@ int lcpfs_scrub(struct lcpfs_pool *p, const struct lcpfs_check_opts *o, struct l
 int lcpfs_fsck(const char *path, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o, uint64_t *problems, struct lcpfs_error *err);
 /* The same on a device (owned from now on). */
 int lcpfs_fsck_dev(struct lcpfs_blockdev *dev, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o, uint64_t *problems, struct lcpfs_error *err);
+
+/*
+ * Check; put right what can be without a loss, as one transaction; check again. Repaired are data that follow from others: the numbers of references to shared
+ * blocks and contents. Where space is damaged nothing is written. `again` (may be NULL) is called before every check but the first.
+ */
+struct lcpfs_repair_stats {
+	uint64_t found, fixed, left; /* problems of the first check; repairs made; problems of the last check */
+	bool refused;                /* there was something to repair, and writing was not safe */
+};
+int lcpfs_fsck_repair(const char *path, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o, void (*again)(void *arg, uint64_t fixed),
+                      struct lcpfs_repair_stats *st, struct lcpfs_error *err);
 
 /*
  * Structures as lines of text. what: "labels", "uberblocks", "config", "pool" (items of the pool tree), "space", "tree:DATASET" (items),

@@ -59,6 +59,19 @@ int lcpfs_file_truncate(struct lcpfs_file *f, uint64_t size, struct lcpfs_error 
 /* The next stretch of data at or after *off: *off and *len of it; returns 1 when only a hole is left. */
 int lcpfs_file_next_data(struct lcpfs_file *f, uint64_t *off, uint64_t *len, struct lcpfs_error *err);
 
+/*
+ * Sharing instead of copying. `to`, open for writing, has the content of `from` afterwards, and both keep what the other does later apart. They are of one
+ * pool (else LCPFS_EXDEV) but may be of two datasets, `from` also of a snapshot. Within one dataset a whole file costs the same whatever its size;
+ * otherwise every block of a large file gets one more reference, and a small one, which has no blocks of its own, is copied.
+ * `stored` of either file and the datasets' counters count what is shared in full; what the pool has in use counts it once.
+ */
+int lcpfs_reflink(struct lcpfs_file *from, struct lcpfs_file *to, struct lcpfs_error *err);
+/*
+ * The same for len bytes at off, which from must have; they replace what to has at to_off, or make it longer. Blocks that lie wholly in the range are
+ * shared, the others' bytes are copied, at any alignment. Overlapping ranges of one file are LCPFS_EINVAL. After another failure `to` may have some of it.
+ */
+int lcpfs_reflink_range(struct lcpfs_file *from, uint64_t off, uint64_t len, struct lcpfs_file *to, uint64_t to_off, struct lcpfs_error *err);
+
 /* Changes by path. ctime of what changes and mtime of directories follow, as POSIX has it. */
 struct lcpfs_attr { uint32_t mode /* permissions */, uid, gid; };
 int lcpfs_mkdir(struct lcpfs_dataset *ds, const char *path, uint32_t mode, bool parents, struct lcpfs_error *err);

@@ -4,7 +4,7 @@
  * what an open handle has changed and not committed.
  *
  * Invariants
- *  (1) Nothing is written, whatever is found.
+ *  (1) Nothing is written, whatever is found: a check makes a plan, which is carried out after it (fsck_repair.c).
  *  (2) No walk visits a node twice: a child must begin where its parent says, and fences of one level ascend.
  *  (3) What is not known to hold of the pool is looked up, not assumed: ids, names and counts come from tables filled by one pass.
  */
@@ -35,6 +35,10 @@ struct ck_snaptxg { uint64_t ds, txg, id; };
 struct ck_dead { uint64_t ds, upper, blocks, psize; };
 struct ck_prop { uint64_t ds; bool family; };
 
+/* What can be put right without a loss: data that follow from others. */
+enum ck_fix_kind { FIX_REF /* addr -> extra references */, FIX_DATAREF /* dataset, content -> extra sharers */ };
+struct ck_fix { enum ck_fix_kind kind; uint64_t a, b, value; };
+
 struct ck_pending;
 struct check {
 	struct spa *spa;
@@ -52,6 +56,10 @@ struct check {
 
 	struct ck_pending *pending; size_t n_pending, cap_pending; /* findings that still lack a path */
 	uint64_t path_budget;      /* directory entries that may still be read for paths */
+
+	bool repair;               /* a plan is wanted */
+	bool unsafe;               /* something was found that forbids writing */
+	struct ck_fix *fix; size_t n_fix, cap_fix; /* as many as memory allows: what is left out is found again by the next check */
 
 	const char *phase;
 	uint64_t entries, bytes, last_tick_ns;
@@ -76,6 +84,8 @@ struct ck_where {
  */
 void ck_report(struct check *ck, enum problem_id id, const struct ck_where *w, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 int ck_flush(struct check *ck, struct lcpfs_error *err);
+/* This should be: into the plan, where one is wanted. */
+int ck_fix(struct check *ck, enum ck_fix_kind kind, uint64_t a, uint64_t b, uint64_t value, struct lcpfs_error *err);
 enum problem_id ck_problem_of(const struct blkptr *bp, int rc); /* code of a block that cannot be had */
 /* More was done; about 10 times a second the caller's progress hook. -LCPFS_ECANCEL. */
 int ck_tick(struct check *ck, uint64_t entries, uint64_t bytes, struct lcpfs_error *err);
@@ -144,4 +154,6 @@ int fsck_blocks(struct check *ck, struct lcpfs_error *err);                     
 int fsck_records(struct check *ck, struct lcpfs_error *err);                             /* P4 but for what needs P5 */
 int fsck_diffs(struct check *ck, struct lcpfs_error *err);                               /* P4's comparison of trees */
 int fsck_tree(struct check *ck, struct ck_ds *ds, struct lcpfs_error *err);              /* P5 of one tree */
+/* P7: the plan as one transaction on the state that was checked; 1: the pool has another state by now, nothing was done. */
+int fsck_repair(const struct check *ck, const char *path, const struct lcpfs_open_opts *oo, struct lcpfs_error *err);
 #endif

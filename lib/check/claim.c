@@ -6,7 +6,7 @@ int claims_init(struct claims *m, const struct check *ck, struct lcpfs_error *er
 {
 	const struct config *c = vdev_config(ck->spa->vdev);
 
-	*m = (struct claims){ .n_chunks = c->n_chunks };
+	*m = (struct claims){ .n_chunks = c->n_chunks, .shares = config_has_feature(&c->incompat, FEATURE_REF) };
 	m->chunk = calloc(c->n_chunks + 1, sizeof *m->chunk);
 	if (!m->chunk)
 		return lcpfs_nomem(err);
@@ -25,32 +25,65 @@ int claims_init(struct claims *m, const struct check *ck, struct lcpfs_error *er
 	return 0;
 }
 
-static void drop_pages(struct claims *m)
+static void drop_pages(struct claims *m, size_t from)
 {
-	for (uint64_t i = 0; m->page && i < m->to - m->from; i++)
+	for (size_t i = from; i < m->n_page; i++) {
 		free(m->page[i]);
-	free(m->page);
-	free(m->seen);
-	m->page = NULL;
-	m->seen = NULL;
+		m->page[i] = NULL;
+	}
 }
 
 void claims_fini(struct claims *m)
 {
-	drop_pages(m);
+	drop_pages(m, 0);
+	free(m->page);
+	free(m->seen);
 	free(m->chunk);
+}
+
+/* Without sharing only the first of the maps is used. */
+static size_t page_bytes(const struct claims *m)
+{
+	return m->shares ? sizeof(struct claim_page) : SPACE_PAGE_BYTES;
 }
 
 int claims_window(struct claims *m, uint64_t from, uint64_t budget, struct lcpfs_error *err)
 {
-	uint64_t n = MIN(MAX(budget / (SPACE_PAGE_BYTES + 16), UINT64_C(16)), m->pages - from);
+	uint64_t n = MIN(MAX(budget / (page_bytes(m) + 16), UINT64_C(16)), m->pages - from);
 
-	drop_pages(m);
+	drop_pages(m, 0);
+	free(m->page);
+	free(m->seen);
 	m->from = from;
 	m->to = from + n;
-	m->page = calloc(n + 1, sizeof *m->page);
+	m->n_page = n;
+	m->page = calloc(n + 1, sizeof(struct claim_page *));
 	m->seen = calloc(n / 8 + 1, 1);
 	return m->page && m->seen ? 0 : lcpfs_nomem(err);
+}
+
+void claims_shrink(struct claims *m, uint64_t to)
+{
+	m->to = to;
+	drop_pages(m, to - m->from);
+}
+
+uint64_t claims_page_of(const struct claims *m, uint64_t addr)
+{
+	const struct claim_chunk *c = claims_chunk(m, (uint32_t)(addr >> 32));
+
+	return c ? c->page0 + ((uint32_t)addr >> c->shift) / SPACE_PAGE_UNITS : UINT64_MAX;
+}
+
+uint64_t claims_addr_of(const struct claims *m, uint64_t page)
+{
+	for (uint32_t i = 0; i < m->n_chunks; i++) {
+		const struct claim_chunk *c = &m->chunk[i];
+
+		if (page < c->page0 + c->pages)
+			return ptr_addr(c->id, 0) + ((page - c->page0) * SPACE_PAGE_UNITS << c->shift);
+	}
+	return UINT64_MAX;
 }
 
 struct claim_chunk *claims_chunk(const struct claims *m, uint32_t id)
@@ -77,24 +110,73 @@ bool claims_valid(const struct claims *m, const struct blkptr *bp)
 	    (uint64_t)sector + div_up(bp->psize, SECTOR) <= (uint64_t)c->units << c->shift;
 }
 
-int claims_add(struct claims *m, const struct blkptr *bp, bool *twice, struct lcpfs_error *err)
+/* The map of a unit's page, made when `make`; NULL: outside of the window, or not there. */
+static struct claim_page *page_at(struct claims *m, const struct claim_chunk *c, uint64_t unit, bool make, bool *nomem)
+{
+	uint64_t page = c->page0 + unit / SPACE_PAGE_UNITS;
+	struct claim_page **p;
+
+	if (unit >= c->units || page < m->from || page >= m->to)
+		return NULL;
+	p = &m->page[page - m->from];
+	if (!*p && make) {
+		*p = calloc(1, page_bytes(m));
+		*nomem |= !*p;
+	}
+	return *p;
+}
+
+static void set_bit(uint8_t *map, uint32_t i) { map[i >> 3] |= (uint8_t)(1u << (i & 7)); }
+
+/* How what was claimed before lies to units from..to, those of them that the window has. */
+static enum claim compare(struct claims *m, const struct claim_chunk *c, const struct blkptr *bp, uint64_t from, uint64_t to)
+{
+	bool all = true, any = false, inside = false, begins = false, own = false, first = true;
+	struct claim_page *p;
+
+	for (uint64_t u = from; u < to; u++) {
+		uint32_t bit = (uint32_t)(u % SPACE_PAGE_UNITS);
+
+		if (c->page0 + u / SPACE_PAGE_UNITS < m->from || c->page0 + u / SPACE_PAGE_UNITS >= m->to)
+			continue;
+		p = page_at(m, c, u, false, NULL);
+		all &= p && claim_bit(p->claimed, bit);
+		any |= p && claim_bit(p->claimed, bit);
+		if (m->shares && p && first) {
+			begins = claim_bit(p->start, bit);
+			own = claim_bit(p->own, bit);
+		} else if (m->shares && p) {
+			inside |= claim_bit(p->start, bit);
+		}
+		first = false;
+	}
+	if (!any)
+		return CLAIM_NEW;
+	p = m->shares ? page_at(m, c, to, false, NULL) : NULL;
+	if (p && claim_bit(p->claimed, (uint32_t)(to % SPACE_PAGE_UNITS)) && !claim_bit(p->start, (uint32_t)(to % SPACE_PAGE_UNITS)))
+		return CLAIM_CLASH;
+	return m->shares && bp->kind == PTR_DATA && all && begins && !inside && !(own && !(bp->flags & PTR_SHARED)) ? CLAIM_AGAIN : CLAIM_CLASH;
+}
+
+int claims_add(struct claims *m, const struct blkptr *bp, enum claim *what, struct lcpfs_error *err)
 {
 	const struct claim_chunk *c = claims_chunk(m, ptr_chunk(bp));
-	uint64_t unit = ptr_sector(bp) >> c->shift, end = unit + div_up(div_up(bp->psize, SECTOR), UINT64_C(1) << c->shift);
+	uint64_t from = ptr_sector(bp) >> c->shift, to = from + div_up(div_up(bp->psize, SECTOR), UINT64_C(1) << c->shift);
+	bool nomem = false, first = true;
 
-	*twice = false;
-	for (; unit < end; unit++) {
-		uint64_t page = c->page0 + unit / SPACE_PAGE_UNITS;
-		uint32_t bit = (uint32_t)(unit % SPACE_PAGE_UNITS);
-		uint8_t **map;
+	*what = compare(m, c, bp, from, to);
+	for (uint64_t u = from; u < to && !nomem; u++) {
+		struct claim_page *p = page_at(m, c, u, true, &nomem);
+		uint32_t bit = (uint32_t)(u % SPACE_PAGE_UNITS);
 
-		if (page < m->from || page >= m->to)
+		if (!p)
 			continue;
-		map = &m->page[page - m->from];
-		if (!*map && !(*map = calloc(1, SPACE_PAGE_BYTES)))
-			return lcpfs_nomem(err);
-		*twice |= claim_bit(*map, bit);
-		(*map)[bit >> 3] |= (uint8_t)(1u << (bit & 7));
+		set_bit(p->claimed, bit);
+		if (m->shares && (first || bp->kind != PTR_DATA))
+			set_bit(p->start, bit);
+		if (m->shares && first && !(bp->flags & PTR_SHARED))
+			set_bit(p->own, bit);
+		first = false;
 	}
-	return 0;
+	return nomem ? lcpfs_nomem(err) : 0;
 }

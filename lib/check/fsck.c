@@ -69,6 +69,7 @@ static int check_dev(struct check *ck, struct lcpfs_blockdev *dev, const struct 
 	bool live = oo && (oo->flags & LCPFS_OPEN_LIVE);
 	const struct lcpfs_check_opts *o = ck->o;
 	struct lcpfs_pool *p = NULL;
+	bool repair, unsafe;
 	uint64_t so_far;
 	int rc = live ? 0 : blockdev_lock(dev, false, err);
 
@@ -83,8 +84,12 @@ static int check_dev(struct check *ck, struct lcpfs_blockdev *dev, const struct 
 	if (rc)
 		return MIN(rc, 0);
 	so_far = ck->problems;
+	repair = ck->repair;
+	unsafe = ck->unsafe;
 	ck_init(ck, p->spa, o);
 	ck->problems = so_far;
+	ck->repair = repair;
+	ck->unsafe = unsafe;
 	rc = phases(ck, err);
 	lcpfs_pool_close(p, NULL);
 	return rc;
@@ -117,4 +122,45 @@ int lcpfs_fsck(const char *path, const struct lcpfs_open_opts *oo, const struct 
 
 	*problems = 0;
 	return rc ? rc : lcpfs_fsck_dev(dev, oo, o, problems, err);
+}
+
+static int check_path(struct check *ck, const char *path, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o,
+                      struct lcpfs_error *err)
+{
+	struct lcpfs_blockdev *dev;
+	int rc = lcpfs_blockdev_open(&dev, path, 0, err);
+
+	ck_init(ck, NULL, o);
+	ck->repair = true;
+	return rc ? rc : check_dev(ck, dev, oo, err);
+}
+
+/* A plan that memory cut short, or another process in between, makes another round. */
+#define ROUNDS_MAX 64u
+
+int lcpfs_fsck_repair(const char *path, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o, void (*again)(void *arg, uint64_t fixed),
+                      struct lcpfs_repair_stats *st, struct lcpfs_error *err)
+{
+	struct check *ck = malloc(sizeof *ck);
+	bool more = true;
+	int rc = ck ? 0 : lcpfs_nomem(err);
+
+	*st = (struct lcpfs_repair_stats){ 0 };
+	for (unsigned round = 0; !rc && more; round++) {
+		if (round && again)
+			again(o ? o->arg : NULL, st->fixed);
+		rc = check_path(ck, path, oo, o, err);
+		st->found = round ? st->found : ck->problems;
+		st->left = ck->problems;
+		st->refused = ck->n_fix && ck->unsafe;
+		more = !rc && ck->n_fix && !ck->unsafe && round < ROUNDS_MAX;
+		if (more)
+			rc = fsck_repair(ck, path, oo, err);
+		if (more && !rc)
+			st->fixed += ck->n_fix;
+		rc = MIN(rc, 0);
+		ck_fini(ck);
+	}
+	free(ck);
+	return rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* P2 and P3: every pointer, what it claims, and what the space tree says about that. */
-#include "check/claim.h"
+#include "check/refs.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -9,6 +9,7 @@ struct range { uint64_t addr; uint32_t sectors; };
 struct blocks {
 	struct check *ck;
 	struct claims m;
+	struct refs refs;
 	bool first;                /* the first window: what does not depend on it is told only then */
 	struct range *node; size_t n_node, cap_node; /* nodes of the space trees of the last two commits, sorted */
 	uint64_t used_sectors;
@@ -30,7 +31,7 @@ static int on_claim(void *arg, const struct blkptr *bp, uint32_t ds, struct lcpf
 {
 	struct blocks *b = arg;
 	struct ck_where w = where(b, ds, bp);
-	bool twice;
+	enum claim what;
 	int rc;
 
 	if (!claims_valid(&b->m, bp)) {
@@ -40,8 +41,10 @@ static int on_claim(void *arg, const struct blkptr *bp, uint32_t ds, struct lcpf
 			    ck_tree_name(b->ck, ds));
 		return 1;
 	}
-	rc = claims_add(&b->m, bp, &twice, err);
-	if (rc || !twice)
+	rc = claims_add(&b->m, bp, &what, err);
+	if (!rc && what == CLAIM_AGAIN)
+		rc = refs_add(&b->refs, &b->m, bp, err);
+	if (rc || what != CLAIM_CLASH)
 		return rc;
 	unsound(b, ds);
 	ck_report(b->ck, P_BLOCK_SHARED, &w, "%u:%u, %u bytes, again in %s", ptr_chunk(bp), ptr_sector(bp), bp->psize,
@@ -187,7 +190,8 @@ static void check_nodes_on(struct blocks *b, const struct claim_chunk *c, uint32
 
 static void compare_page(struct blocks *b, struct claim_chunk *c, uint32_t page, const uint8_t *used)
 {
-	const uint8_t *claimed = b->m.page[c->page0 + page - b->m.from];
+	const struct claim_page *p = b->m.page[c->page0 + page - b->m.from];
+	const uint8_t *claimed = p ? p->claimed : NULL;
 	uint32_t unit0 = page * SPACE_PAGE_UNITS;
 
 	for (uint32_t i = 0; i < SPACE_PAGE_UNITS; i++) {
@@ -314,6 +318,7 @@ static void tell_space(struct blocks *b, bool leaks)
 /* A pool without chunks has one empty window. */
 static int windows(struct blocks *b, struct scan *s, struct lcpfs_error *err)
 {
+	bool lost = false;
 	int rc = 0;
 
 	do {
@@ -321,8 +326,11 @@ static int windows(struct blocks *b, struct scan *s, struct lcpfs_error *err)
 		s->verify = b->first;
 		if (!rc)
 			rc = scan_run(s, false, err);
+		lost = lost || lost_nodes(s);
 		if (!rc)
 			rc = compare_window(b, err);
+		if (!rc && b->m.shares)
+			rc = refs_compare(&b->refs, b->ck, &b->m, lost, err);
 		b->first = false;
 	} while (!rc && b->m.to < b->m.pages);
 	return rc;
@@ -330,7 +338,8 @@ static int windows(struct blocks *b, struct scan *s, struct lcpfs_error *err)
 
 int fsck_blocks(struct check *ck, struct lcpfs_error *err)
 {
-	struct blocks b = { .ck = ck, .first = true };
+	struct blocks b = { .ck = ck, .first = true, 
+		.refs.max = MIN(MAX(ck->budget / 4 / sizeof(struct ref_count), (size_t)REFS_MIN), refs_count_max) };
 	struct scan s = { .ck = ck, .data = ck->o->data, .claim = on_claim, .arg = &b };
 	int rc = claims_init(&b.m, ck, err);
 
@@ -347,6 +356,7 @@ int fsck_blocks(struct check *ck, struct lcpfs_error *err)
 		ck_report(ck, P_BLOCK_MANY, NULL, "%" PRIu64 " more blocks", s.bad - s.n_dmg);
 	scan_fini(&s);
 	claims_fini(&b.m);
+	refs_fini(&b.refs);
 	free(b.node);
 	return rc;
 }

@@ -283,36 +283,51 @@ void ck_content_check_xattr(struct tree_check *t, uint64_t ino, uint64_t data_id
 		TREE_REPORT(t, P_XATTR_DATA, ino, "no content %" PRIu64, data_id);
 }
 
+/* Of a content that nobody has, no number is right. */
+static int fix_sharers(struct tree_check *t, uint64_t id, uint32_t refs, struct lcpfs_error *err)
+{
+	return t->d->rec.kind == DS_SNAPSHOT ? 0 : ck_fix(t->ck, FIX_DATAREF, t->d->rec.id, id, refs ? refs - 1u : 0, err);
+}
+
 /* Contents of nothing but holes are not counted: there is nothing of them to lose. */
-void ck_content_dataref(struct tree_check *t, const struct bt_item *it)
+int ck_content_dataref(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err)
 {
 	uint64_t id = be64_load(it->key + 1), extra = it->vlen == 8 ? le_load(it->val, 8) : 0;
 	struct ck_slice *s = ck_content_find_slice(t, id);
 	struct ck_extents *e = ck_content_find_extents(t, id);
 	uint32_t *refs = s ? &s->refs : e ? &e->refs : NULL;
+	int rc = 0;
 
 	if (it->klen != 9 || !extra) {
 		ck_tree_bad_item(t, it, "");
-		return;
+		return 0;
 	}
-	if (refs && extra + 1 != *refs && !t->holes && !t->partial)
+	if (refs && extra + 1 != *refs && !t->holes && !t->partial) {
 		TREE_REPORT(t, P_DATAREF_COUNT, 0, "content %" PRIu64 ": %" PRIu64 " more than one, counted %u", id, extra, *refs);
+		rc = fix_sharers(t, id, *refs, err);
+	}
 	if (refs && *refs)
 		*refs = 1;
+	return rc;
 }
 
-static void check_refs(struct tree_check *t, uint64_t id, uint32_t refs)
+static int check_refs(struct tree_check *t, uint64_t id, uint32_t refs, struct lcpfs_error *err)
 {
 	if (!refs)
 		TREE_REPORT(t, P_CONTENT_ORPHAN, 0, "content %" PRIu64, id);
-	else if (refs > 1)
-		TREE_REPORT(t, P_DATAREF_COUNT, 0, "content %" PRIu64 ": counted %u, none said to share", id, refs);
+	if (refs < 2)
+		return 0;
+	TREE_REPORT(t, P_DATAREF_COUNT, 0, "content %" PRIu64 ": counted %u, none said to share", id, refs);
+	return fix_sharers(t, id, refs, err);
 }
 
-void ck_content_end(struct tree_check *t)
+int ck_content_end(struct tree_check *t, struct lcpfs_error *err)
 {
-	for (size_t i = 0; i < t->n_slice; i++)
-		check_refs(t, t->slice[i].data_id, t->slice[i].refs);
-	for (size_t i = 0; i < t->n_ext; i++)
-		check_refs(t, t->ext[i].data_id, t->ext[i].refs);
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < t->n_slice; i++)
+		rc = check_refs(t, t->slice[i].data_id, t->slice[i].refs, err);
+	for (size_t i = 0; !rc && i < t->n_ext; i++)
+		rc = check_refs(t, t->ext[i].data_id, t->ext[i].refs, err);
+	return rc;
 }

@@ -61,7 +61,7 @@ static int on_item(void *arg, const struct bt_item *it, struct lcpfs_error *err)
 	case ITEM_LINK: return ck_names_link(t, it, err);
 	case ITEM_XATTR: return ck_names_xattr(t, it, err);
 	case ITEM_DIRENT: return ck_names_dirent(t, it, err);
-	case ITEM_DATAREF: ck_content_dataref(t, it); return 0;
+	case ITEM_DATAREF: return ck_content_dataref(t, it, err);
 	case ITEM_ORPHAN: return ck_names_orphan(t, it, err);
 	}
 	ck_tree_bad_item(t, it, "of a type that is not known");
@@ -121,14 +121,17 @@ static void tree_fini(struct tree_check *t)
 	free(t->orphan);
 }
 
-static void at_end(struct tree_check *t)
+static int at_end(struct tree_check *t, struct lcpfs_error *err)
 {
+	int rc;
+
 	if (t->holes || t->partial)
-		return;
+		return 0;
 	check_info(t);
-	ck_content_end(t);
+	rc = ck_content_end(t, err);
 	ck_names_end(t);
 	check_counts(t);
+	return rc;
 }
 
 static bool same_tree(const struct ck_ds *d, const struct ck_ds *e)
@@ -170,7 +173,7 @@ int fsck_tree(struct check *ck, struct ck_ds *d, struct lcpfs_error *err)
 	if (!rc) {
 		d->walked = true;
 		d->unsound |= t.holes;
-		at_end(&t);
+		rc = at_end(&t, err);
 	}
 	tree_fini(&t);
 	return rc;

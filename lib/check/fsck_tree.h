@@ -53,8 +53,8 @@ struct ck_slice *ck_content_find_slice(struct tree_check *t, uint64_t data_id);
 struct ck_extents *ck_content_find_extents(struct tree_check *t, uint64_t data_id);
 void ck_content_check_inode(struct tree_check *t, uint64_t ino, const struct inode *i);
 void ck_content_check_xattr(struct tree_check *t, uint64_t ino, uint64_t data_id, uint64_t size);
-void ck_content_dataref(struct tree_check *t, const struct bt_item *it);
-void ck_content_end(struct tree_check *t);
+int ck_content_dataref(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
+int ck_content_end(struct tree_check *t, struct lcpfs_error *err);
 
 /* fsck_names.c */
 int ck_names_inode(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);

@@ -30,6 +30,7 @@
 	X(SPACE_PAGE, 3, "space-page", "a bitmap page makes no sense") \
 	X(SPACE_TREE, 3, "space-tree", "the space tree is damaged") \
 	X(SPACE_TOTAL, 3, "space-total", "the uberblock's totals are wrong") \
+	X(REF_COUNT, 3, "ref-count", "the number of references to a block is wrong") \
 	X(POOL_ITEM, 4, "pool-item", "an item of the pool tree makes no sense") \
 	X(DS_ROOT, 4, "ds-root", "there is no root dataset") \
 	X(DS_PARENT, 4, "ds-parent", "a dataset's parent is missing or makes no sense") \

@@ -61,6 +61,7 @@ void ck_fini(struct check *ck)
 	free(ck->dead);
 	free(ck->props);
 	free(ck->pending);
+	free(ck->fix);
 }
 
 bool ck_grow(void **p, size_t *cap, size_t n, size_t size)
@@ -78,10 +79,37 @@ bool ck_grow(void **p, size_t *cap, size_t n, size_t size)
 	return true;
 }
 
+/* Snapshots do not change, so what is wrong in one stays. */
+static bool repairable(enum problem_id id, const struct ck_where *w)
+{
+	return id == P_REF_COUNT || (id == P_DATAREF_COUNT && w->ds && w->ds->rec.kind != DS_SNAPSHOT);
+}
+
+/* Where space is not what it seems to be, a change could go over what is in use. */
+static bool forbids_writing(enum problem_id id)
+{
+	return id == P_POOL_OPEN || id == P_BLOCK_SHARED || id == P_BLOCK_ADDR || id == P_SPACE_FREE || id == P_SPACE_NODE ||
+	    id == P_SPACE_PAGE || id == P_SPACE_TREE;
+}
+
+int ck_fix(struct check *ck, enum ck_fix_kind kind, uint64_t a, uint64_t b, uint64_t value, struct lcpfs_error *err)
+{
+	struct ck_fix *f;
+
+	if (!ck->repair || ck->n_fix >= ck->budget / 8 / sizeof *f)
+		return 0;
+	f = CK_PUSH(ck->fix, ck->n_fix, ck->cap_fix);
+	if (!f)
+		return lcpfs_nomem(err);
+	*f = (struct ck_fix){ kind, a, b, value };
+	return 0;
+}
+
 static void tell(struct check *ck, enum problem_id id, const struct ck_where *w, const char *text)
 {
 	struct lcpfs_problem p = { .code = table[id].code, .phase = table[id].phase, .dataset = w->ds ? w->ds->name : NULL, .path = w->path,
-		.ino = w->ino, .offset = w->offset, .length = w->length, .addr = w->addr, .text = text };
+		.ino = w->ino, .offset = w->offset, .length = w->length, .addr = w->addr, .text = text,
+		.repairable = repairable(id, w) };
 
 	if (ck->o->problem)
 		ck->o->problem(ck->o->arg, &p);
@@ -111,6 +139,7 @@ void ck_report(struct check *ck, enum problem_id id, const struct ck_where *w, c
 	va_list ap;
 
 	ck->problems++;
+	ck->unsafe |= forbids_writing(id);
 	if (!ck->o->problem)
 		return;
 	if (fmt && n + 3 < sizeof text) {

@@ -112,6 +112,22 @@ static int load_prop(const struct loader *l, const struct bt_item *it, struct lc
 	return 0;
 }
 
+/* Counts are compared with what is there when all pointers were seen (refs.c). */
+static int load_ref(const struct loader *l, const struct bt_item *it)
+{
+	struct lcpfs_error why = { 0 };
+	uint64_t extra;
+	int rc = ref_decode(&extra, it->key, it->klen, it->val, it->vlen, &why);
+
+	if (!rc && it->nptr)
+		rc = lcpfs_fail(&why, LCPFS_ECORRUPT, ": it owns pointers");
+	if (!rc && !config_has_feature(&vdev_config(l->ck->spa->vdev)->incompat, FEATURE_REF))
+		rc = lcpfs_fail(&why, LCPFS_ECORRUPT, ": the config lacks the feature");
+	if (rc)
+		bad_item(l, it, why.msg);
+	return 0;
+}
+
 static int load_item(void *arg, const struct bt_item *it, struct lcpfs_error *err)
 {
 	const struct loader *l = arg;
@@ -122,6 +138,7 @@ static int load_item(void *arg, const struct bt_item *it, struct lcpfs_error *er
 	case TBL_SNAPTXG: return load_snaptxg(l, it, err);
 	case TBL_DEAD: return load_dead(l, it, err);
 	case TBL_PROP: return load_prop(l, it, err);
+	case TBL_REF: return load_ref(l, it);
 	case TBL_FREEQ: case TBL_RECV: case TBL_HIST: case TBL_SCAN: return 0;
 	}
 	bad_item(l, it, "");

@@ -347,6 +347,13 @@ static int start_rewrite(struct ds_sink *k, struct lcpfs_error *err)
 	return rc;
 }
 
+int sink_share(struct ds_sink *k, struct lcpfs_error *err)
+{
+	k->content = CONTENT_NONE;
+	sink_changed(k);
+	return zpl_share(k->o.share, k->e->ino, k->ds, k->ino, err);
+}
+
 int sink_write(struct ds_sink *k, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err)
 {
 	uint64_t end;

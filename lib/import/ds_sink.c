@@ -344,6 +344,9 @@ static int ds_begin(struct entry_sink *sink, const struct entry *e, struct lcpfs
 	k->content = CONTENT_NONE;
 	k->old = (struct inode){ 0 };
 	rc = place(k, &why);
+	/* a file of several names parts from them only when it differs: that is seen by reading */
+	if (!rc && k->o.share && k->content != CONTENT_NONE && k->old.nlink < 2)
+		rc = sink_share(k, &why);
 	if (entry_fault(rc)) {
 		sink_warn(k, e->path, &why);
 		ds_sink_keep(sink, e->path);

@@ -148,7 +148,7 @@ static int begin_content(struct ds_source *s, struct entry *e, const struct inod
 	s->sliced = in->flags & INODE_SLICED;
 	if (s->sliced)
 		s->end = in->size;
-	if (s->sliced || !in->size)
+	if (s->sliced || !in->size || s->o.whole)
 		return 0;
 	while (pos < in->size && !rc) {
 		off = pos;

@@ -57,6 +57,7 @@ int filter_open(struct entry_source **out, struct entry_source *from, const stru
 struct ds_source_opts {
 	const char *base;           /* entries are named under this; NULL or "": `ino` is the root, a directory */
 	const char *const *exclude;
+	bool whole;                 /* contents are mostly taken as they are: none is gone through beforehand to say whether it has holes */
 	entry_warn_fn *warn;
 	void *warn_arg;
 };
@@ -74,6 +75,7 @@ struct ds_sink_opts {
 	struct itime trust_before;
 	bool root_now;        /* the target directory itself is changed by this run: it gets `now` as mtime and ctime */
 	struct itime now;
+	struct dataset *share;  /* entries are files of this dataset (e->ino): contents are shared with it. NULL: they come through write */
 	entry_warn_fn *warn;
 	void *warn_arg;
 	void (*deleting)(void *arg); /* may be NULL; told before the removals begin; arg is warn_arg */
@@ -140,6 +142,8 @@ int sink_over(struct ds_sink *k, uint64_t ino, struct lcpfs_error *err);
 /* Attributes of an existing inode become the entry's. */
 int sink_update_attrs(struct ds_sink *k, uint64_t ino, const struct inode *old, struct lcpfs_error *err);
 void sink_attr(const struct ds_sink *k, const struct entry *e, struct inode *out);
+/* The content is that of the entry's file in o.share. */
+int sink_share(struct ds_sink *k, struct lcpfs_error *err);
 int sink_write(struct ds_sink *k, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err);
 int sink_end_content(struct ds_sink *k, struct lcpfs_error *err);
 

@@ -52,7 +52,8 @@ int tree_operand(struct lcpfs_dataset *ds, const char *path, const struct lcpfs_
 int tree_source(struct entry_source **out, struct run *r, struct lcpfs_dataset *ds, uint64_t ino, const char *base,
                 struct lcpfs_error *err)
 {
-	struct ds_source_opts so = { .base = base, .exclude = r->o->exclude, .warn = run_told_source, .warn_arg = r };
+	struct ds_source_opts so = { .base = base, .exclude = r->o->exclude, .warn = run_told_source, .warn_arg = r,
+		.whole = r->o->flags & (LCPFS_TREE_REFLINK | LCPFS_TREE_REFLINK_ONLY) };
 
 	return ds_source_open(out, ds->ds, ino, &so, err);
 }

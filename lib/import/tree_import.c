@@ -222,6 +222,18 @@ static int refuse_own_copy(const struct fill *f, struct dataset *from, uint64_t 
 	return there == ino ? lcpfs_fail(err, LCPFS_EINVAL, "'%.200s' would be copied onto itself", name) : 0;
 }
 
+static int set_share(struct fill *f, struct dataset *from, struct lcpfs_error *err)
+{
+	uint32_t flags = f->run.o->flags;
+	bool one_pool = from->spa == f->ds->spa;
+
+	if (!one_pool && flags & LCPFS_TREE_REFLINK_ONLY)
+		return lcpfs_fail(err, LCPFS_EXDEV, "contents can be shared within one pool only");
+	if (one_pool && flags & (LCPFS_TREE_REFLINK | LCPFS_TREE_REFLINK_ONLY))
+		f->so.share = from;
+	return 0;
+}
+
 int lcpfs_tree_copy(struct lcpfs_dataset *from, const char *path, struct lcpfs_dataset *to, const char *to_path,
                     const struct lcpfs_tree_opts *o, struct lcpfs_tree_stats *stats, struct lcpfs_error *err)
 {
@@ -235,6 +247,8 @@ int lcpfs_tree_copy(struct lcpfs_dataset *from, const char *path, struct lcpfs_d
 		rc = tree_operand(from, path, f.run.o, &ino, &base, err);
 	if (!rc)
 		rc = refuse_own_copy(&f, from->ds, ino, base, err);
+	if (!rc)
+		rc = set_share(&f, from->ds, err);
 	if (!rc)
 		rc = tree_source(&src, &f.run, from, ino, base, err);
 	if (!rc)

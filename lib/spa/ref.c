@@ -80,6 +80,11 @@ static int put(struct spa *s, uint64_t addr, uint64_t extra, struct lcpfs_error 
 		rc = btree_del(s->pool_tree, key, klen, 0, err);
 		return MIN(rc, 0);
 	}
+	if (!config_has_feature(&vdev_config(s->vdev)->incompat, FEATURE_REF)) {
+		rc = config_add_feature(&vdev_config_edit(s->vdev)->incompat, FEATURE_REF, err);
+		if (rc)
+			return rc;
+	}
 	ref_encode(extra, val);
 	s->priv->ref_any = s->priv->ref_known = true;
 	return btree_put(s->pool_tree, key, klen, val, sizeof val, NULL, 0, 0, err);
@@ -182,14 +187,9 @@ static int queue(struct spa *s, const struct blkptr *bp, bool more, struct lcpfs
 
 int spa_share(struct spa *s, const struct blkptr *from, struct blkptr *out, struct lcpfs_error *err)
 {
-	int rc = 0;
+	int rc = from->kind == PTR_DATA && !ptr_is_null(from) ? queue(s, from, true, err) :
+	    lcpfs_fail(err, LCPFS_ECORRUPT, "block %u:%u is not file data", ptr_chunk(from), ptr_sector(from));
 
-	if (from->kind != PTR_DATA || ptr_is_null(from))
-		return lcpfs_fail(err, LCPFS_ECORRUPT, "block %u:%u is not file data", ptr_chunk(from), ptr_sector(from));
-	if (!config_has_feature(&vdev_config(s->vdev)->incompat, FEATURE_REF))
-		rc = config_add_feature(&vdev_config_edit(s->vdev)->incompat, FEATURE_REF, err);
-	if (!rc)
-		rc = queue(s, from, true, err);
 	if (rc)
 		return rc;
 	s->priv->ref_shared = s->changed = true;

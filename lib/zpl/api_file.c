@@ -125,12 +125,6 @@ int lcpfs_readlink(struct lcpfs_dataset *ds, const char *path, char **target, st
 	return rc ? rc : api_at(err, zpl_readlink(ds->ds, ino, target, err), path);
 }
 
-struct lcpfs_file {
-	struct lcpfs_dataset *ds;
-	uint64_t ino;
-	uint32_t flags;
-};
-
 #define OPEN_FLAGS_ALL (LCPFS_O_READ | LCPFS_O_WRITE | LCPFS_O_CREATE | LCPFS_O_EXCL | LCPFS_O_TRUNC)
 
 int lcpfs_file_open_ino(struct lcpfs_file **out, struct lcpfs_dataset *ds, uint64_t ino, struct lcpfs_error *err)
@@ -232,6 +226,13 @@ static int may_write(const struct lcpfs_file *f, struct lcpfs_error *err)
 	return f->flags & LCPFS_O_WRITE ? 0 : lcpfs_fail(err, LCPFS_EPERM, "the file is not open for writing");
 }
 
+static int may_share(const struct lcpfs_file *from, const struct lcpfs_file *to, struct lcpfs_error *err)
+{
+	if (!(from->flags & LCPFS_O_READ))
+		return lcpfs_fail(err, LCPFS_EPERM, "the file is not open for reading");
+	return may_write(to, err);
+}
+
 int lcpfs_file_pwrite(struct lcpfs_file *f, const void *buf, size_t len, uint64_t off, struct lcpfs_error *err)
 {
 	int rc = may_write(f, err);
@@ -253,4 +254,22 @@ int lcpfs_file_truncate(struct lcpfs_file *f, uint64_t size, struct lcpfs_error 
 int lcpfs_file_next_data(struct lcpfs_file *f, uint64_t *off, uint64_t *len, struct lcpfs_error *err)
 {
 	return zpl_next_data(f->ds->ds, f->ino, off, len, err);
+}
+
+int lcpfs_reflink(struct lcpfs_file *from, struct lcpfs_file *to, struct lcpfs_error *err)
+{
+	int rc = may_share(from, to, err);
+
+	if (!rc)
+		rc = zpl_share(from->ds->ds, from->ino, to->ds->ds, to->ino, err);
+	return rc ? rc : api_touch(to->ds, to->ino, true, err);
+}
+
+int lcpfs_reflink_range(struct lcpfs_file *from, uint64_t off, uint64_t len, struct lcpfs_file *to, uint64_t to_off, struct lcpfs_error *err)
+{
+	int rc = may_share(from, to, err);
+
+	if (!rc)
+		rc = zpl_share_range(from->ds->ds, from->ino, off, len, to->ds->ds, to->ino, to_off, err);
+	return rc || !len ? rc : api_touch(to->ds, to->ino, true, err);
 }

@@ -11,6 +11,12 @@
 #include "base/util.h"
 #include "zpl/handle.h"
 
+struct lcpfs_file {
+	struct lcpfs_dataset *ds;
+	uint64_t ino;
+	uint32_t flags; /* LCPFS_O_* */
+};
+
 /* A name that may be about to be made or removed. */
 struct api_name { uint64_t dir, ino; const char *last; size_t len; };
 

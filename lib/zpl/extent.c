@@ -53,8 +53,20 @@ int extent_next(struct bt_cursor *c, uint64_t data_id, struct extent *e, struct 
 	return rc;
 }
 
-/* Bytes from..to of an extent, all of them straight into buf when it is not cached. */
-static int extent_read(struct dataset *ds, const struct extent *e, uint32_t from, uint32_t to, uint8_t *buf, struct lcpfs_error *err)
+int extents_list(struct dataset *ds, uint64_t data_id, uint64_t off, uint64_t end, struct extent *v, size_t max, size_t *n,
+                 struct lcpfs_error *err)
+{
+	struct bt_cursor c = { 0 };
+	int rc;
+
+	*n = 0;
+	for (rc = extent_seek(ds, &c, data_id, off, v, err); !rc && v[*n].off < end && ++*n < max;)
+		rc = extent_next(&c, data_id, &v[*n], err);
+	btree_cursor_close(&c);
+	return rc < 0 ? lcpfs_within(err, rc, "content %" PRIu64, data_id) : 0;
+}
+
+int extent_read(struct dataset *ds, const struct extent *e, uint32_t from, uint32_t to, uint8_t *buf, struct lcpfs_error *err)
 {
 	struct zpl_block *b;
 	int rc;
@@ -118,13 +130,15 @@ int content_next_data(struct dataset *ds, uint64_t data_id, uint64_t size, uint6
 	return rc;
 }
 
-static int extent_del(struct dataset *ds, uint64_t data_id, const struct extent *e, struct lcpfs_error *err)
+int extent_drop(struct dataset *ds, uint64_t ino, uint64_t data_id, const struct extent *e, struct lcpfs_error *err)
 {
 	uint8_t key[17];
 	int rc;
 
 	zpl_count_block(ds, &e->bp, -1);
 	rc = btree_del(ds->tree, key, item_key_u64(key, ITEM_EXTENT, data_id, e->off), 0, err);
+	if (!rc && ino)
+		rc = zi_add_psize(ds, ino, data_id, -(int64_t)ptr_charge(&e->bp), err);
 	if (!rc)
 		rc = zpl_end(ds, err);
 	return rc < 0 ? rc : 0;
@@ -150,9 +164,7 @@ int extents_drop(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t fr
 	int rc;
 
 	while (!(rc = extent_from(ds, data_id, from, &e, err))) {
-		rc = extent_del(ds, data_id, &e, err);
-		if (!rc && ino)
-			rc = zi_add_psize(ds, ino, data_id, -(int64_t)ptr_charge(&e.bp), err);
+		rc = extent_drop(ds, ino, data_id, &e, err);
 		if (rc)
 			break;
 	}
@@ -164,7 +176,12 @@ int content_cut(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t siz
 	struct bt_cursor c = { 0 };
 	struct extent e;
 	uint8_t *buf = NULL;
-	int rc = content_settle(ds, data_id, err);
+	struct inode i;
+	bool off_grid;
+	int rc = zpl_inode_get(ds, ino, &i, err);
+
+	if (!rc)
+		rc = content_settle(ds, data_id, err);
 
 	if (!rc)
 		rc = extents_drop(ds, ino, data_id, size, err);
@@ -174,10 +191,14 @@ int content_cut(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t siz
 	btree_cursor_close(&c);
 	if (rc || e.off >= size || e.off + e.len <= size)
 		return rc < 0 ? rc : 0;
+	off_grid = e.off & (rec_bytes_of(ds, &i) - 1);
 	buf = malloc(size - e.off);
 	rc = buf ? extent_read(ds, &e, 0, (uint32_t)(size - e.off), buf, err) : lcpfs_nomem(err);
-	if (!rc && !is_all_zero(buf, size - e.off))
-		return job_submit_record(ds, ino, data_id, e.off, buf, size - e.off, false, err);
+	if (!rc && !is_all_zero(buf, size - e.off)) {
+		rc = job_submit_record(ds, ino, data_id, e.off, buf, size - e.off, false, err);
+		/* off the grid of records it must not be overlooked while on its way */
+		return rc || !off_grid ? rc : content_settle(ds, data_id, err);
+	}
 	free(buf);
 	return rc ? rc : content_hole(ds, ino, data_id, e.off, err);
 }
@@ -189,11 +210,8 @@ int content_hole(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t of
 
 	if (!rc)
 		rc = extent_from(ds, data_id, off, &e, err);
-	if (!rc && e.off == off) {
-		rc = extent_del(ds, data_id, &e, err);
-		if (!rc)
-			rc = zi_add_psize(ds, ino, data_id, -(int64_t)ptr_charge(&e.bp), err);
-	}
+	if (!rc && e.off == off)
+		rc = extent_drop(ds, ino, data_id, &e, err);
 	return rc < 0 ? rc : 0;
 }
 

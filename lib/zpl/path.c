@@ -175,30 +175,3 @@ int zpl_path_of(struct dataset *ds, uint64_t ino, struct buf *out, struct lcpfs_
 	buf_fini(&rev);
 	return !rc && out->failed ? lcpfs_nomem(err) : rc;
 }
-
-int zpl_share(struct dataset *ds, uint64_t from, uint64_t to, struct lcpfs_error *err)
-{
-	struct inode i;
-	struct zi *zi;
-	int rc = zpl_begin(ds, ADMIT_NORMAL, 0, err);
-
-	if (!rc)
-		rc = zpl_flush(ds, err);
-	if (!rc)
-		rc = zpl_inode_get(ds, from, &i, err);
-	if (!rc)
-		rc = zi_get(ds, to, &zi, err);
-	if (!rc && (!S_ISREG(i.mode) || !S_ISREG(zi->i.mode) || zi->i.size))
-		rc = lcpfs_fail(err, LCPFS_EINVAL, "contents are shared between a regular file and an empty one");
-	if (!rc && i.size)
-		rc = content_share(ds, i.data_id, err);
-	if (rc || !i.size)
-		return rc;
-	zi->i.data_id = i.data_id;
-	zi->i.size = i.size;
-	zi->i.psize = i.psize;
-	zi->i.rec_shift = i.rec_shift;
-	zi->i.flags = (zi->i.flags & ~(uint32_t)INODE_SLICED) | (i.flags & INODE_SLICED);
-	zi->dirty = true;
-	return zpl_end(ds, err);
-}

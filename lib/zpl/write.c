@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define COPY_BYTES (1u << 20)
-
 enum mode { EMPTY, SLICE, RECORDS };
 
 /* How the file's content is kept, what is open included. */
@@ -91,46 +89,6 @@ int zpl_next_data(struct dataset *ds, uint64_t ino, uint64_t *off, uint64_t *len
 		return rc;
 	rc = zpl_inode_get(ds, ino, &i, err);
 	return rc ? rc : content_next_data(ds, i.data_id, i.size, off, len, err);
-}
-
-/* A stretch of data of the old content into the writer. */
-static int copy_stretch(struct dataset *ds, uint64_t ino, struct zpl_writer *w, uint8_t *buf, uint64_t off, uint64_t len,
-                        struct lcpfs_error *err)
-{
-	size_t got;
-	int rc = 0;
-
-	for (; !rc && len; off += got, len -= got) {
-		rc = zpl_read(ds, ino, off, buf, MIN(len, COPY_BYTES), &got, err);
-		if (!rc && !got)
-			return 0;
-		if (!rc)
-			rc = zpl_writer_write(w, off, buf, got, err);
-	}
-	return rc;
-}
-
-/* The first `limit` bytes as records of its own: of shared content, or of one whose extents do not lie on the grid. */
-static int rewrite(struct dataset *ds, uint64_t ino, uint64_t limit, struct lcpfs_error *err)
-{
-	struct zpl_writer *w;
-	uint64_t off = 0, len;
-	uint8_t *buf = malloc(COPY_BYTES);
-	int rc = buf ? zpl_writer_open(&w, ds, ino, UINT64_MAX, err) : lcpfs_nomem(err);
-
-	if (rc) {
-		free(buf);
-		return rc;
-	}
-	while (!rc && off < limit && !(rc = zpl_next_data(ds, ino, &off, &len, err)) && off < limit) {
-		rc = copy_stretch(ds, ino, w, buf, off, MIN(len, limit - off), err);
-		off += len;
-	}
-	free(buf);
-	if (rc >= 0)
-		return zpl_writer_finish(w, limit, err);
-	zpl_writer_abort(w);
-	return rc;
 }
 
 static int records_write(struct dataset *ds, uint64_t ino, uint64_t off, const uint8_t *p, size_t len, struct lcpfs_error *err);
@@ -219,14 +177,35 @@ static int records_ready(struct dataset *ds, uint64_t ino, uint64_t off, uint64_
 	uint64_t at, last;
 	uint32_t r;
 
+	if (!rc)
+		rc = content_shared(ds, i.data_id, err);
+	if (rc == 1) {
+		rc = content_unshare(ds, ino, i.size, ADMIT_NORMAL, err);
+		if (!rc)
+			rc = zpl_inode_get(ds, ino, &i, err);
+	}
 	if (rc)
 		return rc;
 	r = rec_bytes_of(ds, &i);
-	rc = content_shared(ds, i.data_id, err);
 	last = MIN(end, i.size);
-	for (at = off & ~(uint64_t)(r - 1); !rc && at < last; at += r)
+	for (at = off & ~(uint64_t)(r - 1); !rc && at < last; at += r) {
 		rc = content_off_grid(ds, i.data_id, at, r, err);
-	return rc == 1 ? rewrite(ds, ino, i.size, err) : rc;
+		if (rc == 1)
+			rc = content_regrid(ds, ino, i.data_id, at, r, i.size, err);
+	}
+	return rc;
+}
+
+int content_to_records(struct dataset *ds, uint64_t ino, struct lcpfs_error *err)
+{
+	struct zi *zi;
+	int rc = zi_get(ds, ino, &zi, err);
+
+	if (!rc && mode_of(ds->zpl, ino, &zi->i) != RECORDS)
+		rc = to_records(ds, ino, err);
+	else if (!rc)
+		rc = records_ready(ds, ino, 0, 0, err);
+	return rc ? rc : open_flush(ds, err);
 }
 
 /* Within the open record nothing needs a look. */
@@ -324,7 +303,7 @@ static int truncate_records(struct dataset *ds, uint64_t ino, uint64_t size, str
 	if (!rc && size < i.size) {
 		rc = content_shared(ds, i.data_id, err);
 		if (rc == 1)
-			return rewrite(ds, ino, size, err);
+			return content_unshare(ds, ino, size, ADMIT_FREEING, err);
 		if (!rc)
 			rc = content_cut(ds, ino, i.data_id, size, err);
 	}

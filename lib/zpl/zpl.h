@@ -67,8 +67,17 @@ int zpl_writer_write(struct zpl_writer *w, uint64_t off, const void *buf, size_t
 int zpl_writer_finish(struct zpl_writer *w, uint64_t size, struct lcpfs_error *err); /* frees w */
 void zpl_writer_abort(struct zpl_writer *w);
 
-/* `to`, an empty regular file, gets the content of `from` without a copy; either may change its own afterwards. */
-int zpl_share(struct dataset *ds, uint64_t from, uint64_t to, struct lcpfs_error *err);
+/*
+ * Regular file `to` gets the content of `from` without a copy; either may change its own afterwards. The datasets are of one pool, `src` may be a
+ * snapshot. Within a dataset this costs the same for any size; between two of them each record is shared, and what lies in a pack is copied.
+ */
+int zpl_share(struct dataset *src, uint64_t from, struct dataset *ds, uint64_t to, struct lcpfs_error *err);
+/*
+ * The same for `len` bytes at `off`, which must exist; they replace those of `to` at `at`. Blocks that lie wholly within are shared, the edges are copied.
+ * After a failure `to` may have part of them.
+ */
+int zpl_share_range(struct dataset *src, uint64_t from, uint64_t off, uint64_t len, struct dataset *ds, uint64_t to, uint64_t at,
+                    struct lcpfs_error *err);
 
 /* Attributes of a file; whole names. get: malloc'ed value. */
 int zpl_xattr_get(struct dataset *ds, uint64_t ino, const char *name, void **value, size_t *len, struct lcpfs_error *err); /* LCPFS_ENODATA */

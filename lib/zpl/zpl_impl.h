@@ -179,6 +179,13 @@ struct extent { uint64_t off; uint32_t len; struct blkptr bp; };
 /* The cursor at the first extent that ends after off; at the next one. 1: none. */
 int extent_seek(struct dataset *ds, struct bt_cursor *c, uint64_t data_id, uint64_t off, struct extent *e, struct lcpfs_error *err);
 int extent_next(struct bt_cursor *c, uint64_t data_id, struct extent *e, struct lcpfs_error *err);
+/* Those that end after off and begin before end, up to `max`. What is on its way is not among them (content_settle). */
+int extents_list(struct dataset *ds, uint64_t data_id, uint64_t off, uint64_t end, struct extent *v, size_t max, size_t *n,
+                 struct lcpfs_error *err);
+/* Bytes from..to of an extent, all of them straight into buf when it is not cached. */
+int extent_read(struct dataset *ds, const struct extent *e, uint32_t from, uint32_t to, uint8_t *buf, struct lcpfs_error *err);
+/* One goes. ino: whose psize follows; 0: nobody's. */
+int extent_drop(struct dataset *ds, uint64_t ino, uint64_t data_id, const struct extent *e, struct lcpfs_error *err);
 int extents_read(struct dataset *ds, uint64_t data_id, uint64_t off, uint8_t *buf, size_t len, struct lcpfs_error *err);
 /* All that begin at or after `from`. ino: whose psize follows; 0: nobody's. */
 int extents_drop(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t from, struct lcpfs_error *err);
@@ -188,6 +195,14 @@ int content_hole(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t of
 int content_next_data(struct dataset *ds, uint64_t data_id, uint64_t size, uint64_t *off, uint64_t *len, struct lcpfs_error *err);
 /* 1: a record of R bytes at `off` would cut an extent that is there. */
 int content_off_grid(struct dataset *ds, uint64_t data_id, uint64_t off, uint32_t rec_bytes, struct lcpfs_error *err);
+
+/* grid.c: extents that do not lie where records do. carve: none lies on from..to any more, nor is one on its way. */
+int content_carve(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t from, uint64_t to, struct lcpfs_error *err);
+/* The record of r bytes at `off` is in one extent, or in none. */
+int content_regrid(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t off, uint32_t r, uint64_t size, struct lcpfs_error *err);
+
+/* share.c: the first `limit` bytes of what the file shares with others become its own, block by block. */
+int content_unshare(struct dataset *ds, uint64_t ino, uint64_t limit, enum spa_admit kind, struct lcpfs_error *err);
 
 /* open.c */
 bool open_is(const struct zpl *z, uint64_t ino);
@@ -203,6 +218,8 @@ int slice_install(struct dataset *ds, uint64_t ino, const void *data, size_t len
 
 /* write.c */
 uint32_t rec_bytes_of(const struct dataset *ds, const struct inode *i);
+/* The file's content is kept in records and nobody else's, however little it is; nothing of it is open. */
+int content_to_records(struct dataset *ds, uint64_t ino, struct lcpfs_error *err);
 
 /* names.c */
 int zpl_dir_get(struct dataset *ds, uint64_t dir, struct zi **zi, struct lcpfs_error *err); /* LCPFS_ENOTDIR */

@@ -193,6 +193,94 @@ static int sc_batch(struct run *r)
 	return rc ? rc : commit(r);
 }
 
+/* Bytes off..off+len of a file, all of it with len 0. */
+static int share(struct run *r, const char *from_ds, const char *from, uint64_t off, uint64_t len, const char *to_ds, const char *to, uint64_t at)
+{
+	struct lcpfs_dataset *a = NULL, *b = NULL;
+	struct lcpfs_file *f = NULL, *t = NULL;
+	int rc = lcpfs_dataset_open(&a, r->pool, from_ds, &r->err);
+
+	if (!rc)
+		rc = lcpfs_dataset_open(&b, r->pool, to_ds, &r->err);
+	if (!rc)
+		rc = lcpfs_file_open(&f, a, from, LCPFS_O_READ, 0, &r->err);
+	if (!rc)
+		rc = lcpfs_file_open(&t, b, to, LCPFS_O_WRITE | LCPFS_O_CREATE, 0644, &r->err);
+	if (!rc)
+		rc = len ? lcpfs_reflink_range(f, off, len, t, at, &r->err) : lcpfs_reflink(f, t, &r->err);
+	lcpfs_file_close(f, NULL);
+	lcpfs_file_close(t, NULL);
+	lcpfs_dataset_close(a);
+	lcpfs_dataset_close(b);
+	return rc;
+}
+
+/* Within a dataset, between two, from a snapshot; then what was shared goes in different orders, and its space is used again. */
+static int sc_reflink(struct run *r)
+{
+	const char *one = "@one";
+	int rc = lcpfs_dataset_create(r->pool, "o", false, &r->err);
+
+	if (!rc)
+		rc = share(r, "", "big", 0, 0, "o", "big", 0);
+	if (!rc)
+		rc = share(r, "@one", "f03", 0, 0, "o", "f03", 0);
+	if (!rc)
+		rc = commit(r);
+	if (!rc)
+		rc = share(r, "@two", "big", 1 << 20, 2 << 20, "o", "mixed", 12345);
+	if (!rc)
+		rc = share(r, "", "big", 0, 0, "", "big2", 0);
+	if (!rc)
+		rc = commit(r);
+	if (!rc)
+		rc = put(r, "", "big", 3 << 20, 50);
+	if (!rc)
+		rc = lcpfs_snap_destroy(r->pool, &one, 1, false, NULL, &r->err);
+	if (!rc)
+		rc = commit(r);
+	if (!rc)
+		rc = lcpfs_dataset_destroy(r->pool, "o", false, &r->err);
+	if (!rc)
+		rc = commit(r);
+	if (!rc)
+		rc = put(r, "", "reuse", 2 << 20, 51);
+	return rc ? rc : commit(r);
+}
+
+/* Two names of one content part. */
+static int sc_unshare(struct run *r)
+{
+	struct lcpfs_dataset *ds;
+	int rc = share(r, "", "big", 0, 0, "", "twin", 0);
+
+	if (!rc)
+		rc = share(r, "", "f05", 0, 0, "", "small", 0);
+	if (!rc)
+		rc = commit(r);
+	if (!rc)
+		rc = share(r, "", "f06", 0, 100, "", "twin", 1 << 20);
+	if (!rc)
+		rc = commit(r);
+	if (!rc)
+		rc = lcpfs_dataset_open(&ds, r->pool, "", &r->err);
+	if (rc)
+		return rc;
+	rc = lcpfs_truncate(ds, "twin", 1500000, &r->err);
+	if (!rc)
+		rc = lcpfs_truncate(ds, "small", 10, &r->err);
+	if (!rc)
+		rc = commit(r);
+	if (!rc)
+		rc = lcpfs_remove(ds, "big", false, &r->err);
+	if (!rc)
+		rc = commit(r);
+	lcpfs_dataset_close(ds);
+	if (!rc)
+		rc = put(r, "", "reuse", 1 << 20, 52);
+	return rc ? rc : commit(r);
+}
+
 /* The stream between two pools, in memory. */
 struct pipe_mem { uint8_t *data; size_t len, cap, at; };
 
@@ -411,6 +499,8 @@ TEST(destroy) { scenario(sc_destroy, false); }
 TEST(clone_promote) { scenario(sc_clone, false); }
 TEST(rollback) { scenario(sc_rollback, false); }
 TEST(batch) { scenario(sc_batch, false); }
+TEST(reflink) { scenario(sc_reflink, false); }
+TEST(unshare) { scenario(sc_unshare, false); }
 TEST(recv) { scenario(sc_recv, false); }
 
-TAP_MAIN(T(mkfs), T(cp), T(snap), T(destroy), T(clone_promote), T(rollback), T(batch), T(recv))
+TAP_MAIN(T(mkfs), T(cp), T(snap), T(destroy), T(clone_promote), T(rollback), T(batch), T(reflink), T(unshare), T(recv))

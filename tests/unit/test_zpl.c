@@ -376,7 +376,7 @@ TEST(sharing)
 		did(put(&f, "b", "", 0, 0));
 		did(lcpfs_stat(f.ds, "a", 0, &a, &err));
 		did(lcpfs_stat(f.ds, "b", 0, &b, &err));
-		did(zpl_share(f.ds->ds, a.ino, b.ino, &err));
+		did(zpl_share(f.ds->ds, a.ino, f.ds->ds, b.ino, &err));
 		did(put(&f, "b", "changed", 7, 500));
 		back = get(&f, "a", 777, &len);
 		is_int(len, size);
@@ -390,7 +390,7 @@ TEST(sharing)
 		free(back);
 		check_tree(&f);
 		did(lcpfs_truncate(f.ds, "b", 0, &err));
-		did(zpl_share(f.ds->ds, a.ino, b.ino, &err));
+		did(zpl_share(f.ds->ds, a.ino, f.ds->ds, b.ino, &err));
 		did(lcpfs_truncate(f.ds, "b", 600, &err));
 		did(lcpfs_remove(f.ds, "a", false, &err));
 		back = get(&f, "b", 777, &len);
@@ -781,6 +781,45 @@ static void op_writer(struct model *m, struct fixture *f)
 	free(buf);
 }
 
+static void op_share(struct model *m, struct fixture *f, bool whole)
+{
+	struct mname *n = any_file(m), *t = any_file(m);
+	struct node *from, *to;
+	struct lcpfs_file *a, *b;
+	size_t off, len, at;
+	char path[1024];
+
+	if (!n)
+		return;
+	from = &m->n[n->node];
+	to = &m->n[t->node];
+	path_of(m, n->dir, n->name, path, sizeof path);
+	did(lcpfs_file_open(&a, f->ds, path, LCPFS_O_READ, 0, &err));
+	path_of(m, t->dir, t->name, path, sizeof path);
+	did(lcpfs_file_open(&b, f->ds, path, LCPFS_O_WRITE, 0, &err));
+	off = pick(m, (unsigned)from->size + 1);
+	len = pick(m, (unsigned)(from->size - off) + 1);
+	at = pick(m, (unsigned)to->size + 5000);
+	if (!pick(m, 3))
+		at = off;
+	if (whole) {
+		did(lcpfs_reflink(a, b, &err));
+		if (from != to) {
+			resize(to, from->size);
+			memcpy(to->data, from->data, from->size);
+		}
+	} else if (from == to && off < at + len && at < off + len) {
+		is_int(lcpfs_reflink_range(a, off, len, b, at, &err), len ? -LCPFS_EINVAL : 0);
+	} else {
+		did(lcpfs_reflink_range(a, off, len, b, at, &err));
+		if (len && at + len > to->size)
+			resize(to, at + len);
+		memcpy(to->data + at, from->data + off, len);
+	}
+	lcpfs_file_close(a, NULL);
+	lcpfs_file_close(b, NULL);
+}
+
 static bool dir_has(const struct model *m, int dir)
 {
 	for (int i = 0; i < NAMES; i++)
@@ -1001,7 +1040,7 @@ static void check_model(struct model *m, struct fixture *f)
 
 static void one_op(struct model *m, struct fixture *f)
 {
-	switch (pick(m, 16)) {
+	switch (pick(m, 20)) {
 	case 0: case 1: op_create(m, f, false); break;
 	case 2: op_create(m, f, true); break;
 	case 3: case 4: case 5: op_write(m, f); break;
@@ -1012,6 +1051,8 @@ static void one_op(struct model *m, struct fixture *f)
 	case 11: op_rename(m, f); break;
 	case 12: op_xattr(m, f); break;
 	case 13: case 14: op_read(m, f); break;
+	case 15: op_share(m, f, true); break;
+	case 16: case 17: op_share(m, f, false); break;
 	default: break;
 	}
 }
