@@ -21,7 +21,12 @@ enum {
 	ENTRY_HARDLINK = 16,  /* another name of the file first yielded as `link` (a path in this source); no content */
 	ENTRY_DATA_UNREAD = 32, /* set by the source while streaming: content short or unreadable, what was read is kept */
 	ENTRY_HOLES = 64,     /* the source expects holes in the content: a sink may want the whole map before its header */
+	ENTRY_XATTR_LATER = 128, /* extended attributes are not in the entry: ask `later` */
 };
+
+struct entry;
+/* Adds the attributes of the entry that the source yielded last to `out`; what could not be read was told. */
+struct entry_later { int (*xattr)(struct entry_later *l, struct entry *out, struct lcpfs_error *err); };
 
 struct entry {
 	char *path;           /* relative to the root of the tree, no leading '/', no "." or ".." or empty component; "" = the root */
@@ -35,6 +40,7 @@ struct entry {
 	char *link;           /* symlink target, or the other path when ENTRY_HARDLINK; NULL otherwise */
 	struct entry_xattr *xattr;
 	size_t n_xattr;
+	struct entry_later *later; /* with ENTRY_XATTR_LATER; the source's */
 	char *uname, *gname;  /* from an archive; NULL = not known */
 	uint64_t dev, ino;    /* identity in the source when nlink > 1 or known; 0,0 = not known */
 };

@@ -5,13 +5,15 @@
 #include "base/entry.h"
 
 struct host_source_opts {
-	uint32_t flags;             /* HOST_ONE_FS, HOST_BASENAME */
+	uint32_t flags;             /* HOST_* below */
 	const char *const *exclude; /* NULL-terminated shell patterns (fnmatch, no FNM_PATHNAME) on the relative path or the last component */
 	entry_warn_fn *warn;        /* what could not be read in full; NULL = silent */
 	void *warn_arg;
 };
 #define HOST_ONE_FS 1u    /* do not descend into other file systems */
 #define HOST_BASENAME 2u  /* a file, or a directory without trailing slash: entries are named under its last component */
+#define HOST_AHEAD 4u        /* directories and attributes are read on a thread of its own while the caller works */
+#define HOST_XATTR_LATER 8u  /* extended attributes come as ENTRY_XATTR_LATER */
 
 /*
  * A directory tree (or one file) as a source. Order: byte-wise sorted names, depth first: a directory, then what is in it.

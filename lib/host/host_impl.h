@@ -67,6 +67,42 @@ int host_content_read(struct content *c, void *buf, size_t len, uint64_t *off, s
 void host_content_close(struct content *c);
 int host_open_noatime(int dirfd, const char *name, int flags); /* O_NOATIME where permitted */
 
+/* item.c: a directory kept open for as long as entries of it are under way. Any thread may hold and put. */
+struct dirref;
+struct dirref *host_dirref_new(int fd, struct lcpfs_error *err); /* duplicates fd; NULL: failed */
+struct dirref *host_dirref_hold(struct dirref *d);
+void host_dirref_put(struct dirref *d); /* NULL: nothing */
+int host_dirref_fd(const struct dirref *d);
+
+/* walk.c: one step of a walk: an entry, and all that is needed to look at its file later, on any thread. */
+struct walk_item {
+	struct entry e;
+	struct dirref *dir;     /* that the name is in */
+	dev_t dev;
+	bool follow, opened;    /* opened: content is open, or was */
+	unsigned descriptors;   /* that came with it and not with the one before */
+	struct content content;
+	char name[256];         /* "": the directory itself */
+};
+void walk_item_init(struct walk_item *it);
+void walk_item_fini(struct walk_item *it); /* leaves it empty; who took e has zeroed it here */
+struct walk;
+/* w is told on the thread that asks for the next item. */
+int host_walk_open(struct walk **out, const char *path, const struct host_source_opts *o, struct warner w, struct lcpfs_error *err);
+/* 1: no more. After a failure, too, the item is to be given to walk_item_fini. */
+int host_walk_next(struct walk *s, struct walk_item *out, struct lcpfs_error *err);
+void host_walk_close(struct walk *s);
+
+/* ahead.c: a walk on a thread of its own, AHEAD_ITEMS ahead at most. */
+#define AHEAD_ITEMS 512u
+struct ahead;
+int host_ahead_open(struct ahead **out, struct lcpfs_error *err);
+entry_warn_fn host_ahead_told; /* for the walk's warner, with the ahead as arg */
+int host_ahead_start(struct ahead *a, struct walk *w, struct lcpfs_error *err); /* owns w from now on, also on failure */
+/* As host_walk_next, in the same order; `w` is told here of what the walk told. */
+int host_ahead_next(struct ahead *a, struct walk_item *out, struct warner *w, struct lcpfs_error *err);
+void host_ahead_close(struct ahead *a); /* NULL: nothing */
+
 /* restore.c: putting attributes back. */
 struct restore {
 	uint32_t flags; /* HOST_SINK_* */

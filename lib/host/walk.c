@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The source: a depth-first walk in byte order of names. Each directory on the way holds its remaining names; the
- * descriptors are dirstack's. A directory is yielded first and entered by the call after.
+ * A depth-first walk in byte order of names. Each directory on the way holds its remaining names; the descriptors are
+ * dirstack's. A directory is yielded first and entered by the call after.
  */
 #include "base/error.h"
 #include "base/exclude.h"
@@ -21,7 +21,6 @@ struct names {
 };
 
 struct walk {
-	struct entry_source base;
 	uint32_t flags;
 	const char *const *exclude;
 	struct warner w;
@@ -33,11 +32,7 @@ struct walk {
 	dev_t root_dev;
 	struct attrs_reader reader;
 	struct links links;
-	struct content content;
-	/* the file just yielded */
-	struct entry *cur;
-	const char *cur_name;
-	bool opened;
+	struct dirref *here; /* of the directory on top, or NULL */
 };
 
 static void names_free(void *data)
@@ -146,6 +141,8 @@ static int enter(struct walk *s, struct lcpfs_error *err)
 	int eno = 0;
 
 	s->descend = NULL;
+	host_dirref_put(s->here);
+	s->here = NULL;
 	if (*name)
 		eno = host_dirstack_push(&s->ds, name, strlen(name));
 	if (eno == ENOMEM)
@@ -174,6 +171,8 @@ static const char *next_name(struct walk *s)
 			return nm->v[nm->i++];
 		if (s->ds.n == 1)
 			return NULL;
+		host_dirref_put(s->here);
+		s->here = NULL;
 		eno = host_dirstack_pop(&s->ds);
 		if (!eno)
 			continue;
@@ -202,61 +201,78 @@ static int resolve_link(struct walk *s, struct entry *e, const struct attrs_stat
 	return rc;
 }
 
-static int open_now(struct walk *s, const char *name, bool follow, struct entry *e, struct lcpfs_error *why)
+/* A descriptor of the directory on top that outlives the walk's standing there. */
+static int place_item(struct walk *s, struct walk_item *it, struct lcpfs_error *err)
 {
-	int rc = host_content_open(&s->content, host_dirstack_top(&s->ds)->fd, name, follow, why);
+	if (!s->here) {
+		s->here = host_dirref_new(host_dirstack_top(&s->ds)->fd, err);
+		if (!s->here)
+			return -LCPFS_ENOMEM;
+		it->descriptors++;
+	}
+	it->dir = host_dirref_hold(s->here);
+	return 0;
+}
+
+static int open_now(struct walk_item *it, int dirfd, struct lcpfs_error *why)
+{
+	int rc = host_content_open(&it->content, dirfd, it->name, it->follow, why);
 
 	if (rc)
 		return rc;
-	e->size = s->content.size;
-	s->opened = true;
+	it->e.size = it->content.size;
+	it->opened = true;
+	it->descriptors++;
 	return 0;
 }
 
 /*
- * Fill e for `name` in the directory on top ("" is that directory itself). 1: left out, and told.
+ * Fill the entry for it->name in the directory on top ("" is that directory itself). 1: left out, and told.
  * Without root's rights a file is opened here, so that one that cannot be read is left out as a whole.
  */
-static int fill_entry(struct walk *s, const char *name, bool follow, struct entry *e, struct lcpfs_error *err)
+static int fill_entry(struct walk *s, struct walk_item *it, struct lcpfs_error *err)
 {
 	int fd = host_dirstack_top(&s->ds)->fd, rc;
 	struct lcpfs_error why = { 0 };
+	struct entry *e = &it->e;
 	struct attrs_stat st;
 
-	rc = host_attrs_stat(fd, name, follow, e, &st, &why);
+	rc = host_attrs_stat(fd, it->name, it->follow, e, &st, &why);
 	if (!rc && S_ISREG(e->mode) && s->eager)
-		rc = open_now(s, name, follow, e, &why);
+		rc = open_now(it, fd, &why);
 	if (rc == -LCPFS_ENOMEM)
 		return lcpfs_nomem(err);
 	if (rc) {
 		warner_tell(&s->w, e->path, &why);
 		return 1;
 	}
+	it->dev = st.dev;
 	rc = resolve_link(s, e, &st, err);
-	if (!rc && !(e->flags & ENTRY_HARDLINK))
-		rc = host_attrs_xattr(&s->reader, fd, name, follow, st.dev, e, &s->w, err);
-	if (!rc && S_ISDIR(e->mode) && !(s->flags & HOST_ONE_FS && st.dev != s->root_dev))
-		s->descend = name;
+	if (!rc && !(e->flags & ENTRY_HARDLINK) && !(s->flags & HOST_XATTR_LATER))
+		rc = host_attrs_xattr(&s->reader, fd, it->name, it->follow, st.dev, e, &s->w, err);
 	return rc;
 }
 
-static int yield(struct walk *s, const char *name, bool follow, struct entry *e, struct lcpfs_error *err)
+static int yield(struct walk *s, const char *name, bool follow, struct walk_item *it, struct lcpfs_error *err)
 {
+	size_t len = strlen(name);
 	int rc;
 
-	e->path = follow ? join3(s->prefix, "", "") : path_of(s, name);
-	if (!e->path)
+	it->e.path = follow ? join3(s->prefix, "", "") : path_of(s, name);
+	if (!it->e.path)
 		return lcpfs_nomem(err);
-	rc = fill_entry(s, name, follow, e, err);
-	if (rc) {
-		host_content_close(&s->content);
-		s->opened = false;
-		entry_fini(e);
-		return rc;
+	if (len >= sizeof it->name) {
+		warn_errno(s, name, ENAMETOOLONG, "left out");
+		return 1;
 	}
-	s->cur = e;
-	s->cur_name = name;
-	return 0;
+	memcpy(it->name, name, len + 1);
+	it->follow = follow;
+	rc = fill_entry(s, it, err);
+	if (!rc)
+		rc = place_item(s, it, err);
+	if (!rc && S_ISDIR(it->e.mode) && !(s->flags & HOST_ONE_FS && it->dev != s->root_dev))
+		s->descend = name;
+	return rc;
 }
 
 static bool is_excluded(const struct walk *s, const char *name)
@@ -272,22 +288,18 @@ static bool is_excluded(const struct walk *s, const char *name)
 	return hit;
 }
 
-static int walk_next(struct entry_source *base, struct entry *e, struct lcpfs_error *err)
+int host_walk_next(struct walk *s, struct walk_item *it, struct lcpfs_error *err)
 {
-	struct walk *s = (struct walk *)base;
 	const char *name;
 	int rc;
 
-	*e = (struct entry){ 0 };
-	host_content_close(&s->content);
-	s->cur = NULL;
-	s->opened = false;
+	walk_item_init(it);
 	if (!s->started) {
 		s->started = true;
-		rc = yield(s, s->file_name ? s->file_name : "", true, e, err);
+		rc = yield(s, s->file_name ? s->file_name : "", true, it, err);
 		return rc == 1 ? lcpfs_fail(err, LCPFS_EIO, "cannot read the root of the tree") : rc;
 	}
-	do {
+	for (;;) {
 		if (s->descend && (rc = enter(s, err)))
 			return rc;
 		do
@@ -295,52 +307,18 @@ static int walk_next(struct entry_source *base, struct entry *e, struct lcpfs_er
 		while (name && is_excluded(s, name));
 		if (!name)
 			return 1;
-		rc = yield(s, name, false, e, err);
-	} while (rc == 1);
-	return rc;
-}
-
-static void tell_unread(struct walk *s, const struct lcpfs_error *why)
-{
-	s->cur->flags |= ENTRY_DATA_UNREAD;
-	warner_tell(&s->w, s->cur->path, why);
-}
-
-/* The entry promised cur->size; what the file has beyond is not told of. */
-static int walk_read(struct entry_source *base, void *buf, size_t len, uint64_t *off, size_t *got,
-                     struct lcpfs_error *err)
-{
-	struct walk *s = (struct walk *)base;
-	struct lcpfs_error why = { 0 };
-	int rc = 0;
-
-	*off = 0;
-	*got = 0;
-	if (!s->cur || !S_ISREG(s->cur->mode))
-		return lcpfs_fail(err, LCPFS_EINVAL, "no regular file to read from");
-	if (!s->opened) {
-		s->opened = true;
-		rc = host_content_open(&s->content, host_dirstack_top(&s->ds)->fd, s->cur_name, s->file_name != NULL, &why);
-		if (!rc && s->content.size != s->cur->size) {
-			lcpfs_fail(&why, LCPFS_EBUSY, "changed while it was read");
-			tell_unread(s, &why);
-			s->content.size = MIN(s->content.size, s->cur->size);
-		}
+		rc = yield(s, name, false, it, err);
+		if (rc != 1)
+			return rc;
+		walk_item_fini(it);
 	}
-	if (!rc)
-		rc = host_content_read(&s->content, buf, len, off, got, &why);
-	if (rc)
-		tell_unread(s, &why);
-	return 0;
 }
 
-static void walk_close(struct entry_source *base)
+void host_walk_close(struct walk *s)
 {
-	struct walk *s = (struct walk *)base;
-
 	if (!s)
 		return;
-	host_content_close(&s->content);
+	host_dirref_put(s->here);
 	if (s->has_ds)
 		host_dirstack_fini(&s->ds);
 	host_attrs_reader_fini(&s->reader);
@@ -349,8 +327,6 @@ static void walk_close(struct entry_source *base)
 	free(s->file_name);
 	free(s);
 }
-
-static const struct entry_source_ops walk_ops = { walk_next, walk_read, walk_close, NULL };
 
 /* The last component of path, or NULL when that is no name. A trailing '/' counts as none only if `strict`. */
 static char *last_component(const char *path, bool strict)
@@ -415,36 +391,22 @@ static int open_operand(struct walk *s, const char *path, struct lcpfs_error *er
 	return 0;
 }
 
-int host_source_open(struct entry_source **out, const char *path, const struct host_source_opts *o,
-                     struct lcpfs_error *err)
+int host_walk_open(struct walk **out, const char *path, const struct host_source_opts *o, struct warner w, struct lcpfs_error *err)
 {
-	static const struct host_source_opts none;
-	struct walk *s;
+	struct walk *s = calloc(1, sizeof *s);
 	int rc;
 
-	*out = NULL;
-	o = o ? o : &none;
-	if (o->flags & ~(HOST_ONE_FS | HOST_BASENAME))
-		return lcpfs_fail(err, LCPFS_EINVAL, "unknown flags for a host tree");
-	s = calloc(1, sizeof *s);
 	if (!s)
 		return lcpfs_nomem(err);
-	s->base.ops = &walk_ops;
 	s->flags = o->flags;
 	s->exclude = o->exclude;
-	s->w = (struct warner){ .fn = o->warn, .arg = o->warn_arg };
+	s->w = w;
 	s->eager = geteuid() != 0;
-	s->content.fd = -1;
 	rc = open_operand(s, path, err);
 	if (rc) {
-		walk_close(&s->base);
+		host_walk_close(s);
 		return rc;
 	}
-	*out = &s->base;
+	*out = s;
 	return 0;
-}
-
-uint64_t host_source_warnings(const struct entry_source *s)
-{
-	return ((const struct walk *)s)->w.count;
 }

@@ -70,6 +70,18 @@ static int put_attrs(struct ds_sink *k, uint64_t ino, const struct inode *want, 
 	return zpl_inode_put(k->ds, ino, &in, err);
 }
 
+int sink_need_xattrs(struct ds_sink *k, struct lcpfs_error *err)
+{
+	int rc;
+
+	if (!(k->e->flags & ENTRY_XATTR_LATER) || k->x == &k->later)
+		return 0;
+	rc = k->e->later->xattr(k->e->later, &k->later, err);
+	entry_sort_xattr(&k->later);
+	k->x = &k->later;
+	return rc;
+}
+
 static int gather_xattr(void *arg, const char *name, const void *value, size_t len, struct lcpfs_error *err)
 {
 	return entry_add_xattr(arg, name, value, len, err);
@@ -78,7 +90,7 @@ static int gather_xattr(void *arg, const char *name, const void *value, size_t l
 /* Both sorted by name. apply: make the inode's those of the entry; otherwise only *differ is set. */
 static int merge_xattrs(struct ds_sink *k, uint64_t ino, const struct entry *have, bool apply, bool *differ, struct lcpfs_error *err)
 {
-	const struct entry *want = k->e;
+	const struct entry *want = k->x;
 	size_t i = 0, j = 0;
 	int rc = 0;
 
@@ -102,11 +114,11 @@ static int merge_xattrs(struct ds_sink *k, uint64_t ino, const struct entry *hav
 static int compare_xattrs(struct ds_sink *k, uint64_t ino, uint32_t n_old, bool apply, bool *differ, struct lcpfs_error *err)
 {
 	struct entry have = { 0 };
-	int rc = 0;
+	int rc = sink_need_xattrs(k, err);
 
 	*differ = false;
-	if (!n_old && !k->e->n_xattr)
-		return 0;
+	if (rc || (!n_old && !k->x->n_xattr))
+		return rc;
 	if (n_old)
 		rc = zpl_xattr_each(k->ds, ino, gather_xattr, &have, err);
 	entry_sort_xattr(&have);
@@ -116,17 +128,27 @@ static int compare_xattrs(struct ds_sink *k, uint64_t ino, uint32_t n_old, bool 
 	return rc;
 }
 
+/* Nothing happened to the file since the run before, by its times: it is as it was then, attributes and all. */
+static bool is_trusted(const struct ds_sink *k, const struct inode *want, const struct inode *old)
+{
+	const struct entry *e = k->e;
+
+	return k->o.trust && e->flags & ENTRY_HAS_MTIME && e->flags & ENTRY_HAS_CTIME && e->size == (S_ISREG(old->mode) ? old->size : 0) &&
+	       same_time(&want->mtime, &old->mtime) && same_time(&want->ctime, &old->ctime) &&
+	       before(&want->mtime, &k->o.trust_before) && before(&want->ctime, &k->o.trust_before);
+}
+
 /* inode_put comes first: the attributes' own bookkeeping is in the inode too. */
 int sink_update_attrs(struct ds_sink *k, uint64_t ino, const struct inode *old, struct lcpfs_error *err)
 {
 	struct inode want;
-	bool differ;
+	bool differ = false;
 	int rc = 0;
 
 	sink_attr(k, k->e, &want);
 	if (!attrs_equal(k->e, &want, old))
 		rc = put_attrs(k, ino, &want, old, err);
-	if (!rc)
+	if (!rc && !is_trusted(k, &want, old))
 		rc = compare_xattrs(k, ino, old->n_xattr, true, &differ, err);
 	if (!rc && differ)
 		sink_changed(k);
@@ -172,23 +194,11 @@ static int must_part(struct ds_sink *k, uint64_t ino, const struct inode *old, b
 	*part = !attrs_equal(k->e, &want, old) || (S_ISREG(old->mode) && k->e->size != old->size);
 	if (!*part)
 		*part = inoset_has(&k->linked, ino) && !inomap_get(&k->names, k->dir, k->name, k->name_len);
-	if (*part)
+	if (*part || is_trusted(k, &want, old))
 		return 0;
 	rc = compare_xattrs(k, ino, old->n_xattr, false, &differ, err);
 	*part = differ;
 	return rc;
-}
-
-static bool is_trusted(const struct ds_sink *k, const struct inode *old)
-{
-	const struct entry *e = k->e;
-	struct inode want;
-
-	if (!k->o.trust || !(e->flags & ENTRY_HAS_MTIME) || !(e->flags & ENTRY_HAS_CTIME) || e->size != old->size)
-		return false;
-	sink_attr(k, e, &want);
-	return same_time(&want.mtime, &old->mtime) && same_time(&want.ctime, &old->ctime) &&
-	    before(&want.mtime, &k->o.trust_before) && before(&want.ctime, &k->o.trust_before);
 }
 
 /* A small file of equal size that was written since, by its time: is it to be compared? */
@@ -233,8 +243,8 @@ static void over_regular(struct ds_sink *k, uint64_t ino, const struct inode *ol
 
 int sink_over(struct ds_sink *k, uint64_t ino, struct lcpfs_error *err)
 {
-	struct inode old;
-	bool same, part = false, trusted;
+	struct inode old, want;
+	bool same, part = false;
 	int rc = zpl_inode_get(k->ds, ino, &old, err);
 
 	if (!rc)
@@ -250,11 +260,11 @@ int sink_over(struct ds_sink *k, uint64_t ino, struct lcpfs_error *err)
 		if (part)
 			return replace(k, false, err);
 	}
-	trusted = is_trusted(k, &old);
+	sink_attr(k, k->e, &want);
 	rc = sink_note(k, ino, k->dir, k->name, k->name_len, !S_ISDIR(old.mode) && old.nlink > 1, err);
 	if (!rc)
 		rc = sink_update_attrs(k, ino, &old, err);
-	if (!rc && S_ISREG(old.mode) && !trusted)
+	if (!rc && S_ISREG(old.mode) && !is_trusted(k, &want, &old))
 		over_regular(k, ino, &old);
 	return rc;
 }

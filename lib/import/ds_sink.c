@@ -179,21 +179,23 @@ int sink_lookup(struct ds_sink *k, const char *path, uint64_t *dir, uint64_t *in
 
 static int set_xattrs(struct ds_sink *k, struct lcpfs_error *err)
 {
-	for (size_t i = 0; i < k->e->n_xattr; i++) {
-		const struct entry_xattr *x = &k->e->xattr[i];
+	int rc = sink_need_xattrs(k, err);
+
+	for (size_t i = 0; !rc && i < k->x->n_xattr; i++) {
+		const struct entry_xattr *x = &k->x->xattr[i];
 		struct lcpfs_error why = { 0 };
-		int rc = zpl_xattr_set(k->ds, k->ino, x->name, x->value, x->len, &why);
+
+		rc = zpl_xattr_set(k->ds, k->ino, x->name, x->value, x->len, &why);
 
 		if (entry_fault(rc) || rc == -LCPFS_ELIMIT) {
 			lcpfs_within(&why, rc, "attribute '%.100s'", x->name);
 			sink_warn(k, k->e->path, &why);
-		} else if (rc) {
-			if (err)
-				*err = why;
-			return rc;
+			rc = 0;
+		} else if (rc && err) {
+			*err = why;
 		}
 	}
-	return 0;
+	return rc;
 }
 
 static int check_type(const struct entry *e, struct lcpfs_error *err)
@@ -225,7 +227,7 @@ int sink_create(struct ds_sink *k, struct lcpfs_error *err)
 		return rc;
 	sink_changed(k);
 	rc = sink_note(k, k->ino, k->dir, k->name, k->name_len, false, err);
-	if (!rc && e->n_xattr)
+	if (!rc)
 		rc = set_xattrs(k, err);
 	if (!rc && S_ISDIR(e->mode))
 		rc = push_level(k, e->path, strlen(e->path), k->ino, true, err);
@@ -338,7 +340,8 @@ static int ds_begin(struct entry_sink *sink, const struct entry *e, struct lcpfs
 	struct lcpfs_error why = { 0 };
 	int rc;
 
-	k->e = e;
+	k->e = k->x = e;
+	entry_fini(&k->later);
 	k->ino = k->pos = 0;
 	k->counted = false;
 	k->content = CONTENT_NONE;
@@ -399,6 +402,7 @@ static void ds_close(struct entry_sink *sink)
 	inoset_fini(&k->seen);
 	inoset_fini(&k->linked);
 	inomap_fini(&k->names);
+	entry_fini(&k->later);
 	buf_fini(&k->keep);
 	buf_fini(&k->path);
 	free(k->level);

@@ -104,6 +104,8 @@ struct ds_sink {
 
 	/* the entry under way */
 	const struct entry *e;
+	const struct entry *x;    /* has its extended attributes, after sink_need_xattrs */
+	struct entry later;       /* those that came when asked for */
 	uint64_t dir, ino;
 	const char *name;
 	size_t name_len;
@@ -141,6 +143,7 @@ int sink_note(struct ds_sink *k, uint64_t ino, uint64_t dir, const char *name, s
 int sink_over(struct ds_sink *k, uint64_t ino, struct lcpfs_error *err);
 /* Attributes of an existing inode become the entry's. */
 int sink_update_attrs(struct ds_sink *k, uint64_t ino, const struct inode *old, struct lcpfs_error *err);
+int sink_need_xattrs(struct ds_sink *k, struct lcpfs_error *err);
 void sink_attr(const struct ds_sink *k, const struct entry *e, struct inode *out);
 /* The content is that of the entry's file in o.share. */
 int sink_share(struct ds_sink *k, struct lcpfs_error *err);

@@ -129,6 +129,10 @@ static int fill_host(struct fill *f, const char *source, bool is_dir, struct lcp
 	uint64_t compared = 0;
 	int rc = timed && !(o->flags & LCPFS_TREE_CHECKSUM) ? trust_from_prop(f, err) : 0;
 
+	if (f->ds->spa->threads > 1)
+		ho.flags |= HOST_AHEAD;
+	if (f->so.trust)
+		ho.flags |= HOST_XATTR_LATER;
 	if (o->flags & LCPFS_TREE_ONE_FS)
 		ho.flags |= HOST_ONE_FS;
 	if (o->flags & LCPFS_TREE_BASENAME && !o->as)

@@ -38,6 +38,23 @@ load common
 	run -0 lcpfs-ls tank.img:/etc/fstab
 }
 
+@test "the same bytes with any number of threads" {
+	sample
+	export SOURCE_DATE_EPOCH=1700000000
+	mkfs.lcpfs -q -U 11111111-2222-3333-4444-555555555555 one.img rootfs
+	cp one.img eight.img
+	rm -r rootfs/etc
+	mkdir -p rootfs/new/deep
+	for i in {1..300}; do
+		echo "$i changes" >"rootfs/new/$i"
+	done
+	lcpfs-update -q -j1 one.img rootfs
+	lcpfs-update -q -j8 eight.img rootfs
+	cmp one.img eight.img
+	lcpfs-cp -q -a -T one.img:/ out
+	diff -r --no-dereference rootfs out
+}
+
 @test "refusals leave everything as it is" {
 	mkimg
 	run_status 1 lcpfs-update tank.img nosuch

@@ -43,27 +43,31 @@ static void add_socket(const char *dir)
 	close(fd);
 }
 
-static void copy_and_compare(void)
+static void copy_and_compare(uint32_t flags)
 {
 	char *top = ht_dir(), *a = ht_join(top, "a"), *b = ht_join(top, "b");
 
 	mkdir(a, 0755);
 	add_socket(a);
 	ht_make(a);
-	is_int(copy(a, b, 0, 0, NULL), 0);
+	is_int(copy(a, b, flags, 0, NULL), 0);
 	ok(ht_compare(a, b, 0) > 80);
 	free(a);
 	free(b);
 	ht_remove(top);
 }
 
-TEST(strange_tree) { copy_and_compare(); }
+TEST(strange_tree)
+{
+	copy_and_compare(0);
+	copy_and_compare(HOST_AHEAD);
+}
 
 TEST(old_kernel)
 {
 	host_beneath_use_openat2(false);
 	host_xattr_use_at(false);
-	copy_and_compare();
+	copy_and_compare(0);
 	host_beneath_use_openat2(true);
 	host_xattr_use_at(true);
 }
@@ -84,6 +88,7 @@ TEST(ten_thousand_levels)
 	setrlimit(RLIMIT_NOFILE, &few);
 	is_int(copy(a, b, 0, 0, NULL), 0);
 	is_int(ht_compare(a, b, 0), 10004);
+	is_int(copy(a, b, HOST_AHEAD, HOST_SINK_OVERWRITE, NULL), 0);
 	setrlimit(RLIMIT_NOFILE, &old);
 	close(d);
 	free(a);
@@ -428,6 +433,7 @@ TEST(unreadable)
 	fchmodat(d, "closed", 0, 0);
 	fchmodat(d, "closed dir", 0, 0);
 	is_int(copy(a, b, 0, 0, NULL), geteuid() == 0 ? 0 : 2);
+	is_int(copy(a, b, HOST_AHEAD, HOST_SINK_OVERWRITE, NULL), geteuid() == 0 ? 0 : 2);
 	close(d);
 	d = ht_open(b);
 	ok(faccessat(d, "open", F_OK, 0) == 0);
@@ -438,6 +444,87 @@ TEST(unreadable)
 	ht_remove(top);
 }
 
-TAP_MAIN(T(strange_tree), T(old_kernel), T(ten_thousand_levels), T(moved_while_walking), T(many_names),
+static int take_later(struct entry *e)
+{
+	int rc = e->flags & ENTRY_XATTR_LATER ? e->later->xattr(e->later, e, NULL) : 0;
+
+	e->flags &= ~(uint32_t)ENTRY_XATTR_LATER;
+	entry_sort_xattr(e);
+	return rc;
+}
+
+static void tell_path(void *arg, const char *path, const struct lcpfs_error *why)
+{
+	snprintf(arg, 500, "%.200s: %.200s", path, why->msg);
+}
+
+/* The entries of both, the warnings of both between them, and the contents of one. */
+static int same_walk(const char *top, uint32_t flags)
+{
+	char told[2][500] = { "", "" };
+	struct host_source_opts o = { .warn = tell_path, .warn_arg = told[0] }, p = { .flags = flags, .warn = tell_path, .warn_arg = told[1] };
+	struct entry_source *a, *b;
+	int n = 0, ra = 0;
+
+	ok(!host_source_open(&a, top, &o, NULL) && !host_source_open(&b, top, &p, NULL));
+	while (!ra) {
+		struct entry e, f;
+
+		ra = a->ops->next(a, &e, NULL);
+		is_int(b->ops->next(b, &f, NULL), ra);
+		is_str(told[0], told[1]);
+		if (ra)
+			break;
+		is_int(take_later(&f), 0);
+		ok_msg(!strcmp(e.path, f.path) && e.flags == f.flags && e.mode == f.mode && e.uid == f.uid && e.gid == f.gid && e.size == f.size &&
+		    e.nlink == f.nlink && e.rdev_minor == f.rdev_minor && e.mtime.nsec == f.mtime.nsec && e.ctime.nsec == f.ctime.nsec &&
+		    e.n_xattr == f.n_xattr && !strcmp(e.link ? e.link : "", f.link ? f.link : ""), "%s", e.path);
+		for (size_t i = 0; i < e.n_xattr; i++)
+			ok(!strcmp(e.xattr[i].name, f.xattr[i].name) && e.xattr[i].len == f.xattr[i].len &&
+			    !memcmp(e.xattr[i].value, f.xattr[i].value, e.xattr[i].len));
+		entry_fini(&e);
+		entry_fini(&f);
+		n++;
+	}
+	is_int(ra, 1);
+	is_int(b->ops->next(b, &(struct entry){ 0 }, NULL), 1); /* and it stays at the end */
+	is_int(host_source_warnings(a), host_source_warnings(b));
+	a->ops->close(a);
+	b->ops->close(b);
+	return n;
+}
+
+TEST(ahead)
+{
+	char *top = ht_dir(), name[40];
+	struct host_source_opts o = { .flags = HOST_AHEAD };
+	struct entry_source *s;
+	struct entry e;
+	int d;
+
+	ht_make(top);
+	d = ht_open(top);
+	for (int i = 0; i < 300; i++) { /* more directories than descriptors may be under way, and names than fit */
+		snprintf(name, sizeof name, "many%d", i);
+		mkdirat(d, name, 0755);
+		for (int k = 0; k < 6; k++) {
+			snprintf(name, sizeof name, "many%d/%d", i, k);
+			ht_write(d, name, 0, name, (size_t)k);
+		}
+	}
+	ok(same_walk(top, HOST_AHEAD) > 2100);
+	ok(same_walk(top, HOST_AHEAD | HOST_XATTR_LATER) > 2100);
+	ok(same_walk(top, HOST_XATTR_LATER) > 2100);
+	for (int stop = 0; stop < 700; stop += 37) { /* given up on the way */
+		ok(host_source_open(&s, top, &o, NULL) == 0);
+		for (int i = 0; i < stop && s->ops->next(s, &e, NULL) == 0; i++)
+			entry_fini(&e);
+		s->ops->close(s);
+	}
+	close(d);
+	ht_remove(top);
+}
+
+TAP_MAIN(T(strange_tree), T(ahead), T(old_kernel), T(ten_thousand_levels), T(moved_while_walking), T(many_names),
          T(exclude), T(operands),
          T(shrinks_while_read), T(escapes), T(existing), T(default_acl_of_target), T(safe), T(aborted), T(unreadable))
