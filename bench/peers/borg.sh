@@ -9,12 +9,12 @@ borg_before() {
 	export BORG_BASE_DIR=$work/borg-home BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
 	borg init -e none "$r" >/dev/null 2>&1 || return
 	one "$in" build "borg zstd:3" "$r" sh -c 'cd "$2" && borg create --compression zstd,3 "$1::one" .' sh "$r" "$src"
-	one "$in" list borg - borg list "$r::one"
+	again "$in" list borg - borg list "$r::one"
 	mkdir "$work/x"
 	one "$in" extract borg "$work/x" sh -c 'cd "$2" && borg extract "$1::one"' sh "$r" "$work/x"
 	rm -rf "$work/x"
 	times=5 one "$in" "cat one file" borg - borg extract --stdout "$r::one" "$3"
-	one "$in" "verify all" borg - borg check --verify-data "$r"
+	again "$in" "verify all" borg - borg check --verify-data "$r"
 }
 borg_after() {
 	local in=$1 src=$2 r=$work/borg

@@ -11,8 +11,8 @@ btrfs_image() {
 	else
 		sparse=1 one "$in" build "btrfs image, plain" "$i" mkfs.btrfs -q --rootdir "$src" --shrink "$i"
 	fi
-	one "$in" fsck "btrfs check" - btrfs check "$i"
-	one "$in" "verify all" "btrfs check" - btrfs check --check-data-csum "$i"
+	again "$in" fsck "btrfs check" - btrfs check "$i"
+	again "$in" "verify all" "btrfs check" - btrfs check --check-data-csum "$i"
 	mkdir "$work/x"
 	one "$in" extract "btrfs restore" "$work/x" btrfs restore -smSx "$i" "$work/x"
 	rm -rf "$work/x" "$i"
@@ -49,7 +49,7 @@ mounted_before() {
 	remount
 	one "$in" extract "cp -a of mounted btrfs" "$work/x" cp -a "$m/a" "$work/x"
 	rm -rf "$work/x"
-	one "$in" "verify all" "btrfs scrub, mounted" - btrfs -q scrub start -B "$m"
+	again "$in" "verify all" "btrfs scrub, mounted" - btrfs -q scrub start -B "$m"
 	one "$in" snapshot "btrfs mounted" - sh -c 'btrfs -q subvolume snapshot -r "$1/a" "$1/one" && btrfs filesystem sync "$1"' sh "$m"
 	# shellcheck disable=SC2086
 	one "$in" "send, full" "btrfs mounted" "$work/full.b" btrfs -q send $packed -f "$work/full.b" "$m/one"

@@ -8,7 +8,7 @@ casync_before() {
 	peer casync casync casync || return
 	mkdir "$work/casync"
 	one "$in" build "casync zstd" "$work/casync" casync make --compression=zstd --store="$work/casync/s" "$work/casync/one.caidx" "$src"
-	one "$in" list casync - casync list --store="$work/casync/s" "$work/casync/one.caidx"
+	again "$in" list casync - casync list --store="$work/casync/s" "$work/casync/one.caidx"
 	mkdir "$work/x"
 	one "$in" extract casync "$work/x" casync extract --store="$work/casync/s" "$work/casync/one.caidx" "$work/x"
 	rm -rf "$work/x"

@@ -6,7 +6,7 @@ copy_before() {
 	local in=$1 src=$2
 	peer copy rsync rsync || return
 	kind=orientation one "$in" extract "cp -a of the folder" - cp -a "$src" "$work/copy"
-	kind=orientation one "$in" list "ls -lR of the folder" - ls -lR "$work/copy"
+	kind=orientation again "$in" list "ls -lR of the folder" - ls -lR "$work/copy"
 	times=100 kind=orientation one "$in" "cat one file" "cat from the folder" - cat "$work/copy/$3"
 }
 copy_after() {

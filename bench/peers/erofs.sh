@@ -14,7 +14,7 @@ erofs_before() {
 	fi
 	one "$in" build "erofs lz4" "$e" mkfs.erofs --quiet -z lz4 "$e" "$src"
 	one "$in" extract "erofs lz4" "$work/x" fsck.erofs --extract="$work/x" --preserve "$e"
-	one "$in" fsck "erofs lz4" - fsck.erofs "$e"
+	again "$in" fsck "erofs lz4" - fsck.erofs "$e"
 	if dump.erofs --help 2>&1 | grep -q -e '--cat'; then
 		times=100 one "$in" "cat one file" "erofs lz4" - dump.erofs --cat --path="/$3" "$e"
 	else

@@ -9,7 +9,7 @@ ext4_before() {
 	entries=$(find "$src" | wc -l)
 	kib=$(find "$src" -type f -printf '%s\n' | awk -v n="$entries" '{ s += int(($1 + 4095) / 4096) * 4 } END { printf "%.0f", s * 1.05 + n + 131072 }')
 	sparse=1 one "$in" build "ext4, plain" "$e" mke2fs -q -t ext4 -F -N $((entries + 1000)) -d "$src" "$e" "${kib}k"
-	one "$in" fsck "e2fsck, ext4" - e2fsck -fn "$e"
+	again "$in" fsck "e2fsck, ext4" - e2fsck -fn "$e"
 	times=100 one "$in" "cat one file" "debugfs, ext4" - debugfs -R "cat \"/$3\"" "$e"
 	mkdir "$work/x"
 	one "$in" extract "debugfs, ext4" "$work/x" debugfs -R "rdump / $work/x" "$e"

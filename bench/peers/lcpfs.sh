@@ -13,15 +13,15 @@ lcpfs_build() {
 }
 lcpfs_read() {
 	local in=$1 file=$2 a=$work/a.img
-	one "$in" list lcpfs - lcpfs-ls -lR "$a:/"
+	again "$in" list lcpfs - lcpfs-ls -lR "$a:/"
 	one "$in" extract lcpfs "$work/o" lcpfs-cp -q -a -T "$a:/" "$work/o"
 	rm -rf "$work/o"
 	times=100 one "$in" "cat one file" lcpfs - lcpfs-cat "$a:/$file"
 	one "$in" "to a tar" lcpfs - sh -c 'lcpfs-tar -c -f - "$1:/" >/dev/null' sh "$a"
-	one "$in" "verify all" lcpfs - lcpfs-scrub -q "$a"
-	have b3sum && kind=orientation one "$in" "verify all" "b3sum of the image" - b3sum "$a"
+	again "$in" "verify all" lcpfs - lcpfs-scrub -q "$a"
+	have b3sum && kind=orientation again "$in" "verify all" "b3sum of the image" - b3sum "$a"
 	lcpfs-scrub --json "$a" 2>/dev/null | sed -n 's/.*"bytes":\([0-9]*\).*/\1/p' >"$work/scrubbed.$in"
-	one "$in" fsck lcpfs - fsck.lcpfs -n "$a"
+	again "$in" fsck lcpfs - fsck.lcpfs -n "$a"
 }
 lcpfs_before() {
 	local in=$1 src=$2 a=$work/a.img b=$work/b.img
