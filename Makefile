@@ -13,7 +13,7 @@ WARN      := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla -Werror
 OPT       ?= -O2 -g
 CFLAGS_   := -std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DLCPFS_VERSION='"$(VERSION)"' -Iinclude -Ilib -Icmd \
              -fPIC -pthread $(WARN) $(OPT) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-LDFLAGS_  := -pthread $(if $(SAN),-fsanitize=$(SAN))
+LDFLAGS_  := -pthread -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 

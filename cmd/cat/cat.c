@@ -13,17 +13,17 @@ static const struct cmd_spec spec = {
 
 static int copy_out(struct lcpfs_file *f, struct cmd_out *out, struct lcpfs_error *err)
 {
-	char *buf = cmd_alloc(CHUNK);
+	size_t len = lcpfs_file_size(f) < CHUNK ? (size_t)lcpfs_file_size(f) + 1 : CHUNK, got;
+	char *buf = cmd_alloc(len);
 	uint64_t off = 0;
-	size_t got;
 	int rc;
 
 	do {
-		rc = lcpfs_file_pread(f, buf, CHUNK, off, &got, err);
+		rc = lcpfs_file_pread(f, buf, len, off, &got, err);
 		if (!rc && got)
 			rc = cmd_out_write(out, buf, got, err);
 		off += got;
-	} while (!rc && got == CHUNK);
+	} while (!rc && got == len);
 	free(buf);
 	return rc;
 }

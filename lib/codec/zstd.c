@@ -3,13 +3,16 @@
  * zstd: one standard frame without content size, checksum or dictionary id: the pointer to the block has the length
  * and the checksum, so they would be stored twice.
  */
+#include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 #include "base/error.h"
 #include "base/le.h"
 #include "base/util.h"
 #include "codec/codec_impl.h"
 
 #define MAGIC 0xfd2fb528u
+#define BLOCK_MAX ((size_t)128 << 10) /* RFC 8878, 3.1.1.2.4 */
 
 /*
  * From 1.5.5 on the row match finder (levels 4 to 12) salts its hash with what the context saw before, and output must
@@ -103,36 +106,34 @@ static int decompress(struct codec_ctx *c, const uint8_t *src, size_t src_len, u
 	return 0;
 }
 
-/* As a stream, whose window needs memory of its own: check_header has bounded it, unless the frame is a single segment. */
+/*
+ * A frame is decoded block by block, of at most 128 KiB each, into the place where it belongs: with room for one block more than is wanted,
+ * what is wanted is there when the room has run out.
+ */
 static int head(struct codec_ctx *c, const uint8_t *src, size_t src_len, uint8_t *dst, size_t dst_len, size_t want,
                 struct lcpfs_error *err)
 {
-	ZSTD_inBuffer in = { src, src_len, 0 };
-	ZSTD_outBuffer out = { dst, want, 0 };
-	size_t n = 1;
+	size_t room = want + BLOCK_MAX, n;
 	int rc;
 
-	/* copying out of the window costs more than the rest of the block */
-	if (want >= dst_len - dst_len / 4)
+	if (room >= dst_len)
 		return decompress(c, src, src_len, dst, dst_len, err);
 	rc = check_header(src, src_len, dst_len, err);
 	if (!rc && src[4] & 0x20 && ZSTD_getFrameContentSize(src, src_len) != dst_len)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: frame is not of %zu bytes", dst_len);
+	/* a frame that says its length is refused by a decoder that has less room */
+	if (!rc && ZSTD_getFrameContentSize(src, src_len) != ZSTD_CONTENTSIZE_UNKNOWN)
+		return decompress(c, src, src_len, dst, dst_len, err);
 	if (!rc)
 		rc = ready(c, err);
 	if (rc)
 		return rc;
-	while (out.pos < want && n != 0) {
-		size_t before = in.pos + out.pos;
-
-		n = ZSTD_decompressStream(c->zstd_d, &out, &in);
-		if (ZSTD_isError(n))
-			return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: %s", ZSTD_getErrorName(n));
-		if (in.pos + out.pos == before)
-			break;
-	}
-	if (out.pos < want)
-		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: decodes to %zu bytes instead of %zu", out.pos, dst_len);
+	memset(dst, 0, want); /* a hostile frame can ask for more room than a block may and write nothing */
+	n = ZSTD_decompressDCtx(c->zstd_d, dst, room, src, src_len);
+	if (!ZSTD_isError(n))
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: decodes to %zu bytes instead of %zu", n, dst_len);
+	if (ZSTD_getErrorCode(n) != ZSTD_error_dstSize_tooSmall)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "zstd: %s", ZSTD_getErrorName(n));
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #define HEADER_OFF 4096u
 #define SCAN_STEPS (UINT64_C(1) << 20) /* 64 GiB from either end */
 #define ZERO_PIECE (1u << 20)
+#define RING_AT_ONCE (1u << 20)
 
 uint64_t label_back_bytes(const struct label *l)
 {
@@ -189,18 +190,20 @@ void label_forget_slot(struct vdev *v, uint64_t txg)
 }
 
 /*
- * Slots that are empty, torn or of another pool are absent. One of a newer version stops the open: to pass over it would be
+ * A slot, as read already or NULL. Slots that are empty, torn or of another pool are absent. One of a newer version stops the open: to pass over it would be
  * to go back in time.
  */
-static int read_slot(struct vdev *v, const struct label *l, uint32_t slot, bool back, struct lcpfs_error *err)
+static int take_slot(struct vdev *v, const struct label *l, uint32_t slot, bool back, const uint8_t raw[UBER_LEN],
+                     struct lcpfs_error *err)
 {
 	uint64_t off = l->ring_off + label_slot_bytes(l->sector_shift) * slot;
 	struct lcpfs_error why = { 0 };
-	uint8_t raw[UBER_LEN];
+	uint8_t own[UBER_LEN];
 	struct uberblock ub;
-	int rc = blockdev_read(v->dev, off, raw, sizeof raw, &why);
+	int rc = raw ? 0 : blockdev_read(v->dev, off, own, sizeof own, &why);
 
-	if (!rc && is_all_zero(raw, sizeof raw))
+	raw = raw ? raw : own;
+	if (!rc && is_all_zero(raw, UBER_LEN))
 		return 0;
 	if (!rc)
 		rc = uberblock_decode(&ub, raw, &why);
@@ -214,6 +217,23 @@ static int read_slot(struct vdev *v, const struct label *l, uint32_t slot, bool 
 	return 0;
 }
 
+/* A ring is read at once; slot by slot when that fails, or it is long. */
+static int read_ring(struct vdev *v, const struct label *l, bool back, struct lcpfs_error *err)
+{
+	uint64_t slot_len = label_slot_bytes(l->sector_shift), len = slot_len * l->ring_slots;
+	uint8_t *raw = len <= RING_AT_ONCE ? malloc(len) : NULL;
+	int rc = 0;
+
+	if (raw && blockdev_read(v->dev, l->ring_off, raw, len, NULL)) {
+		free(raw);
+		raw = NULL;
+	}
+	for (uint32_t i = 0; !rc && i < l->ring_slots; i++)
+		rc = take_slot(v, l, i, back, raw ? raw + i * slot_len : NULL, err);
+	free(raw);
+	return rc;
+}
+
 int label_read_rings(struct vdev *v, struct lcpfs_error *err)
 {
 	int rc = 0;
@@ -221,8 +241,7 @@ int label_read_rings(struct vdev *v, struct lcpfs_error *err)
 	for (int back = 0; !rc && back <= label_back_counts(v); back++) {
 		struct label l = label_side(&v->label, back);
 
-		for (uint32_t i = 0; !rc && i < l.ring_slots; i++)
-			rc = read_slot(v, &l, i, back, err);
+		rc = read_ring(v, &l, back, err);
 	}
 	return rc;
 }
