@@ -122,37 +122,43 @@ void cmd_owner(const char *what, const char *text, uint32_t *uid, uint32_t *gid)
 	free(user);
 }
 
-/* One entry each is enough: neighbours in a listing mostly belong to the same user. */
+/* The names met last: neighbours in a listing mostly belong to the same few users. */
+struct id_name { uint32_t id; bool known; char name[59]; };
+
+static struct id_name *name_slot(struct id_name *table, uint32_t id)
+{
+	struct id_name *n = &table[id % 64];
+
+	if (n->id != id)
+		n->known = false;
+	n->id = id;
+	return n;
+}
+
 const char *cmd_user_name(uint32_t uid)
 {
-	static char name[64];
-	static uint32_t last;
-	struct passwd *pw;
+	static struct id_name table[64];
+	struct id_name *n = name_slot(table, uid);
+	struct passwd *pw = n->known ? NULL : getpwuid(uid);
 
-	if (name[0] && uid == last)
-		return name;
-	pw = getpwuid(uid);
 	if (pw)
-		snprintf(name, sizeof name, "%s", pw->pw_name);
-	else
-		snprintf(name, sizeof name, "%u", uid);
-	last = uid;
-	return name;
+		snprintf(n->name, sizeof n->name, "%s", pw->pw_name);
+	else if (!n->known)
+		snprintf(n->name, sizeof n->name, "%u", uid);
+	n->known = true;
+	return n->name;
 }
 
 const char *cmd_group_name(uint32_t gid)
 {
-	static char name[64];
-	static uint32_t last;
-	struct group *gr;
+	static struct id_name table[64];
+	struct id_name *n = name_slot(table, gid);
+	struct group *gr = n->known ? NULL : getgrgid(gid);
 
-	if (name[0] && gid == last)
-		return name;
-	gr = getgrgid(gid);
 	if (gr)
-		snprintf(name, sizeof name, "%s", gr->gr_name);
-	else
-		snprintf(name, sizeof name, "%u", gid);
-	last = gid;
-	return name;
+		snprintf(n->name, sizeof n->name, "%s", gr->gr_name);
+	else if (!n->known)
+		snprintf(n->name, sizeof n->name, "%u", gid);
+	n->known = true;
+	return n->name;
 }

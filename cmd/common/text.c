@@ -92,7 +92,7 @@ void cmd_put_name(const char *name)
 	char *buf;
 
 	if (!to_terminal()) {
-		fputs(name, stdout);
+		fputs_unlocked(name, stdout);
 		return;
 	}
 	buf = cmd_alloc(strlen(name) * 4 + 8);
@@ -124,7 +124,7 @@ size_t cmd_name_width(const char *name)
 	return n;
 }
 
-void cmd_put_eol(void) { putchar(cmd.nul ? 0 : '\n'); }
+void cmd_put_eol(void) { putchar_unlocked(cmd.nul ? 0 : '\n'); }
 
 void cmd_table_init(struct cmd_table *t, unsigned cols, const char *const *head, const char *align)
 {

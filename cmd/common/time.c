@@ -239,11 +239,46 @@ void cmd_time_rfc3339(char out[40], const struct lcpfs_time *t)
 	snprintf(out, 40, "%s.%09uZ", date, t->nsec % 1000000000);
 }
 
+#define QUARTER 900 /* seconds: clocks of today change, and are apart, by whole quarters of an hour */
+
+/*
+ * "2024-05-01 12:07". The quarters met last are kept, as neighbours in a listing are often of the same day or hour; where the local clock is
+ * off by something else there is no such shortcut.
+ */
+static bool minute_text(char out[64], time_t s)
+{
+	static struct { time_t begin; char text[32]; uint8_t len; } seen[64];
+	time_t begin = s - ((s % QUARTER) + QUARTER) % QUARTER;
+	unsigned slot = (unsigned)(begin / QUARTER) % 64, minute;
+	struct tm tm, last;
+	size_t n;
+
+	if (!seen[slot].len || seen[slot].begin != begin) {
+		time_t end = begin + QUARTER - 1;
+
+		if (!localtime_r(&begin, &tm) || !localtime_r(&end, &last) || tm.tm_gmtoff != last.tm_gmtoff || tm.tm_gmtoff % QUARTER)
+			return false;
+		n = strftime(seen[slot].text, sizeof seen[slot].text, "%Y-%m-%d %H:%M", &tm);
+		seen[slot].len = (uint8_t)n;
+		seen[slot].begin = begin;
+		if (!n)
+			return false;
+	}
+	n = seen[slot].len;
+	memcpy(out, seen[slot].text, n + 1);
+	minute = (unsigned)(s - begin) / 60 + (unsigned)(out[n - 2] - '0') * 10 + (unsigned)(out[n - 1] - '0');
+	out[n - 2] = (char)('0' + minute / 10);
+	out[n - 1] = (char)('0' + minute % 10);
+	return true;
+}
+
 void cmd_time_local(char out[64], const struct lcpfs_time *t, const char *fmt)
 {
 	time_t s = (time_t)t->sec;
 	struct tm tm;
 
+	if (!fmt && minute_text(out, s))
+		return;
 	if (!localtime_r(&s, &tm) || !strftime(out, 64, fmt ? fmt : "%Y-%m-%d %H:%M", &tm))
 		snprintf(out, 64, "@%lld", (long long)t->sec);
 }

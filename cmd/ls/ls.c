@@ -45,7 +45,7 @@ static int collect(void *arg, const struct lcpfs_dirent *de, struct lcpfs_error 
 {
 	(void)err;
 	if (de->name[0] != '.' || ls.almost_all)
-		items_add(arg, de->name, de->st);
+		items_add(arg, de->name, de->st, ls.longs || cmd.json ? de->target : NULL);
 	return cmd_interrupted;
 }
 
@@ -56,30 +56,33 @@ static void add_dots(struct lcpfs_dataset *ds, const char *path, struct items *l
 
 	if (!ls.all || lcpfs_stat(ds, path, LCPFS_FOLLOW, &st, NULL))
 		return;
-	items_add(l, ".", &st);
+	items_add(l, ".", &st, NULL);
 	up = cmd_path_join(path, "..");
 	if (!lcpfs_stat(ds, up, 0, &st, NULL))
-		items_add(l, "..", &st);
+		items_add(l, "..", &st, NULL);
 	free(up);
 }
 
 /* Directories still to list, the next one last. */
-struct pending { char **v; size_t n, cap; };
+struct pending { struct todo { char *path; uint64_t ino; } *v; size_t n, cap; };
 
-static void push(struct pending *p, char *path)
+static void push(struct pending *p, char *path, uint64_t ino)
 {
 	if (p->n == p->cap) {
 		p->cap = p->cap ? p->cap * 2 : 16;
 		p->v = cmd_realloc(p->v, p->cap, sizeof *p->v);
 	}
-	p->v[p->n++] = path;
+	p->v[p->n++] = (struct todo){ path, ino };
 }
 
 static void push_subdirs(struct pending *p, const char *path, const struct items *l)
 {
-	for (size_t i = l->n; i-- > 0;)
-		if (S_ISDIR(l->v[i].st.mode) && strcmp(l->v[i].name, ".") && strcmp(l->v[i].name, ".."))
-			push(p, cmd_path_join(path, l->v[i].name));
+	for (size_t i = l->n; i-- > 0;) {
+		const char *name = item_name(l, &l->v[i]);
+
+		if (S_ISDIR(l->v[i].st.mode) && strcmp(name, ".") && strcmp(name, ".."))
+			push(p, cmd_path_join(path, name), l->v[i].st.ino);
+	}
 }
 
 static void heading(const struct cmd_target *t, const char *path)
@@ -102,40 +105,43 @@ static void heading(const struct cmd_target *t, const char *path)
 	cmd_put_eol();
 }
 
-static int list_dir(const struct cmd_target *t, struct lcpfs_dataset *ds, const char *path, struct pending *more)
+static int list_dir(const struct cmd_target *t, struct lcpfs_dataset *ds, const struct todo *dir, struct items *l, struct pending *more)
 {
 	struct lcpfs_error err = { 0 };
-	struct items l = { 0 };
+	const char *path = dir->path;
 	int status = CMD_OK;
 
-	add_dots(ds, path, &l);
-	if (lcpfs_readdir(ds, path, true, collect, &l, &err) < 0)
+	items_clear(l);
+	add_dots(ds, path, l);
+	if (lcpfs_readdir_ino(ds, dir->ino, true, collect, l, &err) < 0)
 		status = cmd_fail(&err, "cannot list '%s:%s:%s'", t->pool, t->dataset, path);
-	items_sort(&l);
-	status = cmd_worse(status, show_targets(ds, path, &l));
+	items_sort(l);
+	status = cmd_worse(status, show_targets(ds, path, l));
 	if (cmd.json) {
-		show_json(&json, path, &l);
-	} else if (!status || l.n) {
+		show_json(&json, path, l);
+	} else if (!status || l->n) {
 		heading(t, path);
-		show_items(&l);
+		show_items(l);
 	}
 	if (ls.recursive)
-		push_subdirs(more, path, &l);
-	items_fini(&l);
+		push_subdirs(more, path, l);
 	return status;
 }
 
-static int list_tree(const struct cmd_target *t, struct lcpfs_dataset *ds)
+static int list_tree(const struct cmd_target *t, struct lcpfs_dataset *ds, uint64_t ino)
 {
 	struct pending p = { 0 };
+	struct items l = { 0 };
 	int status = CMD_OK;
 
-	push(&p, cmd_strdup(t->path));
+	push(&p, cmd_strdup(t->path), ino);
 	while (p.n) {
-		char *path = p.v[--p.n];
-		status = cmd_worse(status, list_dir(t, ds, path, &p));
-		free(path);
+		struct todo dir = p.v[--p.n];
+
+		status = cmd_worse(status, list_dir(t, ds, &dir, &l, &p));
+		free(dir.path);
 	}
+	items_fini(&l);
 	free(p.v);
 	return status;
 }
@@ -155,11 +161,15 @@ static int one_file(const struct cmd_target *t, struct lcpfs_dataset *ds, const 
 {
 	struct lcpfs_error err = { 0 };
 	struct items l = { 0 };
+	char *target = NULL;
 	int status = CMD_OK;
 
-	items_add(&l, cmd.json ? t->path : t->text, st);
-	if (S_ISLNK(st->mode) && (ls.longs || cmd.json) && lcpfs_readlink(ds, t->path, &l.v[0].target, &err))
+	items_add(&l, cmd.json ? t->path : t->text, st, NULL);
+	if (S_ISLNK(st->mode) && (ls.longs || cmd.json) && lcpfs_readlink(ds, t->path, &target, &err))
 		status = cmd_fail(&err, "cannot read the link '%s'", t->text);
+	if (target)
+		items_target(&l, 0, target);
+	free(target);
 	if (cmd.json)
 		show_json(&json, NULL, &l);
 	else
@@ -182,7 +192,7 @@ static int list(const char *text)
 	if (ds && stat_operand(ds, t.path, &st, &err))
 		status = cmd_fail(&err, "cannot list '%s'", text);
 	else if (ds && S_ISDIR(st.mode) && !ls.dir_itself)
-		status = list_tree(&t, ds);
+		status = list_tree(&t, ds, st.ino);
 	else if (ds)
 		status = one_file(&t, ds, &st);
 	cmd_target_fini(&t);
@@ -198,6 +208,7 @@ int main(int argc, char *argv[])
 		option(ch);
 	if (optind == argc)
 		cmd_usage("no TARGET given");
+	setvbuf(stdout, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, 1 << 17);
 	many = argc - optind > 1;
 	if (cmd.json) {
 		cmd_json_start(&json, stdout);

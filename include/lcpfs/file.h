@@ -31,10 +31,11 @@ int lcpfs_stat_ino(struct lcpfs_dataset *ds, uint64_t ino, struct lcpfs_stat *st
 int lcpfs_path_of(struct lcpfs_dataset *ds, uint64_t ino, char **path, struct lcpfs_error *err);
 int lcpfs_readlink(struct lcpfs_dataset *ds, const char *path, char **target, struct lcpfs_error *err); /* malloc'ed */
 
-/* Entries of a directory sorted by name, bytewise; without "." and "..". visit returns 0 to go on, > 0 to stop. st: with attributes (NULL otherwise). */
-struct lcpfs_dirent { const char *name; uint64_t ino; uint32_t type; /* S_IFMT bits */ const struct lcpfs_stat *st; };
+/* Entries of a directory sorted by name, bytewise; without "." and "..". visit returns 0 to go on, > 0 to stop. st: with attributes (NULL otherwise), then target is a symlink's. */
+struct lcpfs_dirent { const char *name; uint64_t ino; uint32_t type; /* S_IFMT bits */ const struct lcpfs_stat *st; const char *target; };
 typedef int lcpfs_dir_visit(void *arg, const struct lcpfs_dirent *de, struct lcpfs_error *err);
 int lcpfs_readdir(struct lcpfs_dataset *ds, const char *path, bool with_stat, lcpfs_dir_visit *visit, void *arg, struct lcpfs_error *err);
+int lcpfs_readdir_ino(struct lcpfs_dataset *ds, uint64_t ino, bool with_stat, lcpfs_dir_visit *visit, void *arg, struct lcpfs_error *err);
 
 /*
  * A whole subtree, depth first in name order, a directory before what is in it; `path` itself comes first. *descend may be set false for a directory. visit as above.

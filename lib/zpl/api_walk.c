@@ -7,22 +7,87 @@
 #include "zpl/api_impl.h"
 #include <inttypes.h>
 
-struct listing { struct lcpfs_dataset *ds; bool with_stat; lcpfs_dir_visit *visit; void *arg; };
+/* Attributes of ino: often the item after the one read last. *tlv: what stands behind them. */
+static int cursor_stat(struct dataset *ds, struct bt_cursor *c, uint64_t ino, struct lcpfs_stat *st, const uint8_t **tlv, size_t *tlv_len,
+                       struct lcpfs_error *err)
+{
+	uint8_t key[9];
+	struct inode i;
+	size_t klen = item_key(key, ITEM_INODE, ino);
+	int rc = 1;
+
+	if (c->path)
+		rc = btree_next(c, err);
+	if (rc >= 0 && (rc || c->item.klen != klen || memcmp(c->item.key, key, klen) != 0))
+		rc = btree_get(ds->tree, c, key, klen, err);
+	if (rc == 1) {
+		btree_cursor_close(c);
+		return lcpfs_fail(err, LCPFS_ENOENT, "no inode %" PRIu64, ino);
+	}
+	if (!rc) {
+		rc = inode_decode(&i, c->item.val, c->item.vlen, tlv, tlv_len, err);
+		if (rc)
+			lcpfs_within(err, rc, "inode %" PRIu64, ino);
+	}
+	if (!rc)
+		api_stat(ino, &i, st);
+	else
+		btree_cursor_close(c);
+	return rc;
+}
+
+struct listing {
+	struct lcpfs_dataset *ds;
+	bool with_stat;
+	struct bt_cursor inodes;
+	lcpfs_dir_visit *visit;
+	void *arg;
+};
 
 static int list_visit(void *arg, const char *name, size_t len, uint64_t ino, uint8_t type, struct lcpfs_error *err)
 {
+	struct lcpfs_dirent de = { .name = name, .ino = ino, .type = DTTOIF(type) };
+	char target[SYMLINK_MAX + 1];
 	struct listing *l = arg;
 	struct lcpfs_stat st;
-	struct lcpfs_dirent de = { .name = name, .ino = ino, .type = DTTOIF(type), .st = l->with_stat ? &st : NULL };
-	int rc = l->with_stat ? lcpfs_stat_ino(l->ds, ino, &st, err) : 0;
+	const uint8_t *tlv, *p;
+	size_t n;
+	int rc;
 
 	(void)len;
-	return rc ? lcpfs_within(err, rc, "%s", name) : l->visit(l->arg, &de, err);
+	if (!l->with_stat)
+		return l->visit(l->arg, &de, err);
+	rc = cursor_stat(l->ds->ds, &l->inodes, ino, &st, &tlv, &n, err);
+	if (rc)
+		return lcpfs_within(err, rc, "%s", name);
+	de.st = &st;
+	p = S_ISLNK(st.mode) ? inode_symlink(tlv, n, &n) : NULL;
+	if (p && n <= SYMLINK_MAX) {
+		memcpy(target, p, n);
+		target[n] = 0;
+		de.target = target;
+	}
+	return l->visit(l->arg, &de, err);
+}
+
+int lcpfs_readdir_ino(struct lcpfs_dataset *ds, uint64_t ino, bool with_stat, lcpfs_dir_visit *visit, void *arg, struct lcpfs_error *err)
+{
+	struct listing l = { .ds = ds, .with_stat = with_stat, .visit = visit, .arg = arg };
+	struct inode i;
+	int rc = zpl_inode_get(ds->ds, ino, &i, err);
+
+	if (!rc && !S_ISDIR(i.mode))
+		rc = lcpfs_fail(err, LCPFS_ENOTDIR, "not a directory");
+	if (!rc && with_stat)
+		rc = zi_flush(ds->ds, err); /* inodes are read past the cache */
+	if (!rc)
+		rc = zpl_dir_each(ds->ds, ino, NULL, 0, list_visit, &l, err);
+	btree_cursor_close(&l.inodes);
+	return rc;
 }
 
 int lcpfs_readdir(struct lcpfs_dataset *ds, const char *path, bool with_stat, lcpfs_dir_visit *visit, void *arg, struct lcpfs_error *err)
 {
-	struct listing l = { ds, with_stat, visit, arg };
 	struct inode i;
 	uint64_t ino;
 	int rc = zpl_resolve(ds->ds, path, true, &ino, err);
@@ -31,7 +96,7 @@ int lcpfs_readdir(struct lcpfs_dataset *ds, const char *path, bool with_stat, lc
 		rc = zpl_inode_get(ds->ds, ino, &i, err);
 	if (!rc && !S_ISDIR(i.mode))
 		rc = lcpfs_fail(err, LCPFS_ENOTDIR, "%s: not a directory", path);
-	return rc ? rc : zpl_dir_each(ds->ds, ino, NULL, 0, list_visit, &l, err);
+	return rc ? rc : lcpfs_readdir_ino(ds, ino, with_stat, visit, arg, err);
 }
 
 /* The names of one directory: entries, and their names one after another. */
@@ -55,32 +120,6 @@ struct walker {
 	struct bt_cursor inodes;
 	bool stopped;
 };
-
-/* Attributes of ino: often the item after the one read last. */
-static int walk_stat(struct walker *w, uint64_t ino, struct lcpfs_stat *st, struct lcpfs_error *err)
-{
-	struct bt_cursor *c = &w->inodes;
-	uint8_t key[9];
-	struct inode i;
-	size_t klen = item_key(key, ITEM_INODE, ino);
-	int rc = 1;
-
-	if (c->path)
-		rc = btree_next(c, err);
-	if (rc >= 0 && (rc || c->item.klen != klen || memcmp(c->item.key, key, klen) != 0))
-		rc = btree_get(w->ds->ds->tree, c, key, klen, err);
-	if (rc == 1) {
-		btree_cursor_close(c);
-		return lcpfs_fail(err, LCPFS_ENOENT, "no inode %" PRIu64, ino);
-	}
-	if (!rc)
-		rc = inode_decode(&i, c->item.val, c->item.vlen, NULL, NULL, err);
-	if (!rc)
-		api_stat(ino, &i, st);
-	else
-		btree_cursor_close(c);
-	return rc;
-}
 
 static int show(struct walker *w, size_t name_at, const struct lcpfs_stat *st, unsigned depth, bool *descend, struct lcpfs_error *err)
 {
@@ -182,7 +221,7 @@ static int arrive(struct walker *w, uint64_t ino, uint64_t parent, struct lcpfs_
 {
 	struct lcpfs_stat st;
 	bool descend = true, dir;
-	int rc = walk_stat(w, ino, &st, err);
+	int rc = cursor_stat(w->ds->ds, &w->inodes, ino, &st, NULL, NULL, err);
 
 	if (rc)
 		return rc;
