@@ -111,6 +111,7 @@ static int do_cp(const struct request *r, struct lcpfs_error *err)
 {
 	struct lcpfs_tree_opts o = { .warn = cmd_tree_warn, .progress = cmd_progress };
 	const char *from, *to;
+	struct edit_range range;
 	struct lcpfs_dataset *src = place(r->arg[0], &from, err), *dst = src ? place(r->arg[1], &to, err) : NULL;
 	char *dir, *name;
 	int rc;
@@ -120,8 +121,12 @@ static int do_cp(const struct request *r, struct lcpfs_error *err)
 	rc = edit_need_name(to, err);
 	edit_split(to, &dir, &name);
 	o.as = name;
+	if (r->opt['l'])
+		o.flags |= LCPFS_TREE_REFLINK_ONLY;
+	if (!rc && r->opt['g'] && !edit_range_parse(r->opt['g'], &range))
+		rc = cmd_err(err, LCPFS_EINVAL, "'%s' is no range (OFFSET:LENGTH or OFFSET:LENGTH:TO)", r->opt['g']);
 	if (!rc)
-		rc = lcpfs_tree_copy(src, from, dst, dir, &o, NULL, err);
+		rc = r->opt['g'] ? edit_share_range(src, from, dst, to, &range, err) : lcpfs_tree_copy(src, from, dst, dir, &o, NULL, err);
 	cmd_progress_end();
 	free(dir);
 	free(name);
@@ -302,7 +307,7 @@ static int do_prop_set(const struct request *r, struct lcpfs_error *err)
 const struct verb verbs[] = {
 	{ "put", "m:/mode o:/owner", "host path", do_put },
 	{ "write", "a/append b/base64 m:/mode o:/owner", "path text", do_write },
-	{ "cp", "r/recursive m:/mode o:/owner", "from to", do_cp },
+	{ "cp", "r/recursive l/reflink g:/range m:/mode o:/owner", "from to", do_cp },
 	{ "mkdir", "p/parents m:/mode o:/owner", "path", do_mkdir },
 	{ "rm", "r/recursive f/force d/dir", "path", do_rm },
 	{ "mv", "k/no-clobber", "from to", do_mv },

@@ -51,6 +51,12 @@ int edit_touch(struct lcpfs_dataset *ds, const char *path, unsigned flags, const
 struct edit_size { char op; uint64_t bytes; };
 bool edit_size_parse(const char *text, struct edit_size *out);
 int edit_truncate(struct lcpfs_dataset *ds, const char *path, unsigned flags, const struct edit_size *size, struct lcpfs_error *err);
+/* A stretch of a file and where it goes, "OFFSET:LENGTH[:TO]"; without LENGTH up to the end, without TO to the same place. */
+struct edit_range { uint64_t off, len, to; bool to_end; };
+bool edit_range_parse(const char *text, struct edit_range *out);
+/* Share it with another file of the pool, which is made (with the permissions of `from`, less the umask) when absent. */
+int edit_share_range(struct lcpfs_dataset *from_ds, const char *from, struct lcpfs_dataset *to_ds, const char *to, const struct edit_range *r,
+                     struct lcpfs_error *err);
 int edit_mv(struct lcpfs_dataset *ds, const char *from, const char *to, bool no_replace, struct lcpfs_error *err);
 
 /* Values of extended attributes as getfattr writes them: "text", 0x hex, 0s base64. */

@@ -222,3 +222,45 @@ int edit_mv(struct lcpfs_dataset *ds, const char *from, const char *to, bool no_
 		cmd_did("%srenamed '%s' -> '%s'", would(), from, to);
 	return rc;
 }
+
+bool edit_range_parse(const char *text, struct edit_range *out)
+{
+	const char *colon = strchr(text, ':'), *second = colon ? strchr(colon + 1, ':') : NULL;
+	char *off, *len;
+	bool good;
+
+	*out = (struct edit_range){ 0 };
+	if (!colon)
+		return false;
+	off = cmd_printf("%.*s", (int)(colon - text), text);
+	len = second ? cmd_printf("%.*s", (int)(second - colon - 1), colon + 1) : cmd_strdup(colon + 1);
+	out->to_end = !*len;
+	good = cmd_size_parse(off, &out->off) && (out->to_end || cmd_size_parse(len, &out->len));
+	out->to = out->off;
+	if (second)
+		good = good && cmd_size_parse(second + 1, &out->to);
+	free(off);
+	free(len);
+	return good;
+}
+
+int edit_share_range(struct lcpfs_dataset *from_ds, const char *from, struct lcpfs_dataset *to_ds, const char *to, const struct edit_range *r,
+                     struct lcpfs_error *err)
+{
+	struct lcpfs_file *f = NULL, *t = NULL;
+	struct lcpfs_stat st;
+	uint64_t len = r->len;
+	int rc = lcpfs_stat(from_ds, from, LCPFS_FOLLOW, &st, err);
+
+	if (!rc)
+		rc = lcpfs_file_open(&f, from_ds, from, LCPFS_O_READ, 0, err);
+	if (!rc)
+		rc = lcpfs_file_open(&t, to_ds, to, LCPFS_O_WRITE | LCPFS_O_CREATE, st.mode & 0777, err);
+	if (!rc && r->to_end)
+		len = lcpfs_file_size(f) - (r->off < lcpfs_file_size(f) ? r->off : lcpfs_file_size(f));
+	if (!rc)
+		rc = lcpfs_reflink_range(f, r->off, len, t, r->to, err);
+	lcpfs_file_close(f, NULL);
+	lcpfs_file_close(t, NULL);
+	return rc;
+}

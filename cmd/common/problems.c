@@ -25,6 +25,7 @@ static void show_json(const struct problems *pr, const struct lcpfs_problem *p)
 	if (p->addr)
 		cmd_json_u64(&j, "addr", p->addr);
 	cmd_json_name(&j, "text", p->text);
+	cmd_json_bool(&j, "repairable", p->repairable);
 	cmd_json_finish(&j);
 }
 

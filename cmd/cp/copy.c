@@ -61,6 +61,16 @@ static int to_host(const struct place *src, const char *dir, const struct lcpfs_
 	return lcpfs_tree_export(src->ds, src->t.path, dir, &host, NULL, err);
 }
 
+static int copy_range(const struct place *src, const struct place *dst, const char *dir, const char *name)
+{
+	struct lcpfs_error err = { 0 };
+	char *path = host_path(dir, name);
+	int rc = edit_share_range(src->ds, src->t.path, dst->ds, path, &cp.range, &err);
+
+	free(path);
+	return rc ? cmd_fail(&err, "cannot share '%s'", src->text) : CMD_OK;
+}
+
 int copy_one(const struct place *src, const struct place *dst, const char *dir, const char *name)
 {
 	struct lcpfs_tree_opts o = cp.tree.opts;
@@ -69,8 +79,14 @@ int copy_one(const struct place *src, const struct place *dst, const char *dir, 
 
 	if (!src->t.is_pool && !dst->t.is_pool)
 		return cmd_fail_code(LCPFS_EINVAL, "cannot copy '%s': neither it nor the destination is in a pool (a pool is written POOL:PATH)", src->text);
+	if (!(src->t.is_pool && dst->t.is_pool) && (cp.ranged || cp.reflink == REFLINK_ALWAYS))
+		return cmd_fail_code(LCPFS_EXDEV, "cannot share '%s': both it and the destination must be in one pool", src->text);
 	say(src, dst, dir, name);
+	if (cp.ranged)
+		return copy_range(src, dst, dir, name);
 	o.as = name;
+	if (cp.reflink)
+		o.flags |= cp.reflink == REFLINK_ALWAYS ? LCPFS_TREE_REFLINK_ONLY : LCPFS_TREE_REFLINK;
 	if (src->t.is_pool && dst->t.is_pool)
 		rc = lcpfs_tree_copy(src->ds, src->t.path, dst->ds, dir, &o, NULL, &err);
 	else if (dst->t.is_pool)

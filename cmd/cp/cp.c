@@ -6,22 +6,43 @@
 #include <sys/stat.h>
 #include "cp/cp.h"
 
-enum { L_SPECIAL = 256, L_NO_OWNER };
+enum { L_SPECIAL = 256, L_NO_OWNER, L_REFLINK, L_RANGE };
 static const struct option longs[] = {
 	{ "archive", no_argument, NULL, 'a' }, { "recursive", no_argument, NULL, 'r' }, { "preserve", optional_argument, NULL, 'p' },
 	{ "no-target-directory", no_argument, NULL, 'T' }, { "target-directory", required_argument, NULL, 't' },
-	{ "special", no_argument, NULL, L_SPECIAL }, { "no-owner", no_argument, NULL, L_NO_OWNER }, CMD_TREE_LONGS, { 0 },
+	{ "special", no_argument, NULL, L_SPECIAL }, { "no-owner", no_argument, NULL, L_NO_OWNER },
+	{ "reflink", optional_argument, NULL, L_REFLINK }, { "range", required_argument, NULL, L_RANGE }, CMD_TREE_LONGS, { 0 },
 };
 static const struct cmd_spec spec = {
 	.name = "lcpfs-cp",
 	.synopsis = "lcpfs-cp [OPTION ...] [-T] SOURCE DEST\n"
 	            "lcpfs-cp [OPTION ...] SOURCE ... DIRECTORY\n"
-	            "lcpfs-cp [OPTION ...] -t DIRECTORY SOURCE ...",
+	            "lcpfs-cp [OPTION ...] -t DIRECTORY SOURCE ...\n"
+	            "lcpfs-cp [OPTION ...] --range OFFSET:LENGTH[:TO] SOURCE DEST",
 	.shared = CMD_O_WRITE | CMD_O_PROGRESS | CMD_O_LIVE,
 	.letters = "arRpTt:",
 	.longs = longs,
 };
 struct cp_opts cp;
+
+static void set_reflink(const char *when)
+{
+	static const char *const names[] = { "never", "auto", "always" };
+
+	for (unsigned i = 0; i < 3; i++)
+		if (!strcmp(when, names[i])) {
+			cp.reflink = (enum cp_reflink)i;
+			return;
+		}
+	cmd_usage("--reflink: '%s' is none of always, auto, never", when);
+}
+
+static void set_range(const char *text)
+{
+	if (!edit_range_parse(text, &cp.range))
+		cmd_usage("--range: '%s' is no range (write OFFSET:LENGTH or OFFSET:LENGTH:TO)", text);
+	cp.ranged = true;
+}
 
 static void option(int ch)
 {
@@ -32,6 +53,8 @@ static void option(int ch)
 	case 'T': cp.no_dir = true; break;
 	case 't': cp.into = optarg; break;
 	case L_SPECIAL: cp.special = true; break;
+	case L_REFLINK: set_reflink(optarg ? optarg : "always"); break;
+	case L_RANGE: set_range(optarg); break;
 	case L_NO_OWNER: cp.no_owner = true; break;
 	default: cmd_tree_option(&cp.tree, ch, optarg); break;
 	}
@@ -126,6 +149,8 @@ static int copy(const char *text, const struct place *dst, bool is_dir)
 	uint32_t mode;
 	int status;
 
+	if (!strcmp(text, "-") && (cp.ranged || cp.reflink == REFLINK_ALWAYS))
+		return cmd_fail_code(LCPFS_EXDEV, "standard input cannot share its content");
 	if (!strcmp(text, "-"))
 		return is_dir || !dst->t.is_pool ? cmd_fail_code(LCPFS_EINVAL, "standard input needs the name of a file in a pool")
 		                                 : copy_stdin(dst, dst->t.path);
@@ -183,6 +208,8 @@ int main(int argc, char *argv[])
 	n = argc - optind - !cp.into;
 	if (n < 1)
 		cmd_usage(cp.into || argc == optind ? "no SOURCE given" : "no DEST given");
+	if (cp.ranged && (cp.into || n > 1))
+		cmd_usage("--range goes with one SOURCE and DEST");
 	if (cp.no_dir && (cp.into || n > 1))
 		cmd_usage("-T goes with one SOURCE and DEST");
 	cmd_catch_signals();

@@ -2,7 +2,7 @@
 /* cp: one source, one destination. */
 #ifndef CMD_CP_H
 #define CMD_CP_H
-#include "common/cmd.h"
+#include "common/edit.h"
 
 /* A place on the host or in a pool. */
 struct place {
@@ -10,7 +10,14 @@ struct place {
 	struct cmd_target t;   /* pool side; t.is_pool false: the host */
 	struct lcpfs_dataset *ds;
 };
-struct cp_opts { bool recursive, no_dir, no_owner, special; const char *into; struct cmd_tree tree; };
+enum cp_reflink { REFLINK_NEVER, REFLINK_AUTO, REFLINK_ALWAYS };
+struct cp_opts {
+	bool recursive, no_dir, no_owner, special, ranged;
+	enum cp_reflink reflink;
+	struct edit_range range;
+	const char *into;
+	struct cmd_tree tree;
+};
 extern struct cp_opts cp;
 
 /* Opens the dataset when it is in a pool; a status. */

@@ -39,7 +39,8 @@ static int clear_way(struct lcpfs_dataset *to, const char *path, uint32_t mode, 
 
 static int across(struct lcpfs_dataset *from, const char *path, struct lcpfs_dataset *to, const char *dest, struct lcpfs_error *err)
 {
-	struct lcpfs_tree_opts o = { .warn = cmd_tree_warn, .progress = cmd_progress };
+	/* the source goes in the same transaction, so nothing stays shared */
+	struct lcpfs_tree_opts o = { .flags = LCPFS_TREE_REFLINK, .warn = cmd_tree_warn, .progress = cmd_progress };
 	struct lcpfs_stat st;
 	char *dir, *name;
 	int rc = edit_need_name(path, err);

@@ -110,3 +110,25 @@ reject() {
 	run_status 1 lcpfs-batch tank.img /no/such/script
 	statuses lcpfs-batch tank.img s
 }
+
+@test "cp shares contents, whole or a stretch" {
+	mkimg tank.img --record 64K
+	seq 1 100000 >big
+	cat >s <<'END'
+put big /big
+dataset create o
+cp -l /big o:/big
+cp --range 64K:128K:7 /big o:/part
+snap create @s
+cp -r --reflink @s:/dir o:/dir
+END
+	lcpfs-batch -q tank.img s
+	printf '%s\n' '{"op":"cp","reflink":true,"from":"/big","to":"/twin"}' '{"op":"cp","range":"0:10","from":"/big","to":"/ten"}' | lcpfs-batch -q tank.img
+	cmp big <(get tank.img:o:/big)
+	cmp big <(get tank.img:/twin)
+	cmp <(head -c 10 big) <(get tank.img:/ten)
+	cmp <(tail -c +65537 big | head -c 131072) <(get tank.img:o:/part | tail -c +8)
+	[ "$(get tank.img:o:/dir/b)" = two ]
+	run_status 1 lcpfs-batch tank.img - <<<'cp -g 5 /big /x'
+	fsck_clean
+}

@@ -111,3 +111,73 @@ load common
 	lcpfs-cp etc.tar tank.img:/var
 	lcpfs-cat tank.img:/var/etc.tar | cmp - etc.tar
 }
+
+@test "contents are shared, with whoever is in the pool" {
+	mkimg tank.img --record 64K
+	seq 1 200000 >big
+	lcpfs-cp big tank.img:/big
+	lcpfs-dataset create tank.img:o
+	lcpfs-snap create tank.img@s
+	before=$(stat -c %s tank.img)
+	lcpfs-cp --reflink tank.img:/big tank.img:/twin
+	lcpfs-cp --reflink=always tank.img:/big tank.img:o:/big
+	lcpfs-cp -a --reflink=auto tank.img:@s: tank.img:o:/of-s
+	cmp big <(get tank.img:o:/big)
+	cmp big <(get tank.img:o:/of-s/big)
+	[ "$(get tank.img:o:/of-s/dir/b)" = two ]
+	[ "$(stat -c %s tank.img)" -lt $((before + 40000)) ]
+	put tank.img:o:/x changed
+	lcpfs-cp --range 0:7:100 tank.img:o:/x tank.img:o:/big
+	[ "$(get tank.img:o:/big | head -c 107 | tail -c 7)" = changed ]
+	cmp big <(get tank.img:/big)
+	lcpfs-truncate -s 100000 tank.img:/twin
+	lcpfs-rm tank.img:/big
+	cmp <(head -c 100000 big) <(get tank.img:/twin)
+	cmp big <(get tank.img:o:/of-s/big)
+	fsck_clean
+	lcpfs-dataset destroy tank.img:o
+	lcpfs-rm tank.img:/twin
+	cmp big <(get tank.img:@s:/big)
+	fsck_clean
+}
+
+@test "a range of a file, at any alignment" {
+	mkimg tank.img --record 64K
+	seq 1 200000 >big
+	lcpfs-cp big tank.img:/big
+	chmod 600 big
+	lcpfs-cp --range 100000:500001 tank.img:/big tank.img:/same
+	cmp <(tail -c +100001 big | head -c 500001) <(get tank.img:/same | tail -c +100001)
+	[ "$(get tank.img:/same | head -c 100000 | tr -d '\0' | wc -c)" = 0 ]
+	lcpfs-cp --range=1000000::5 tank.img:/big tank.img:/tail
+	cmp <(tail -c +1000001 big) <(get tank.img:/tail | tail -c +6)
+	lcpfs-cp --range 64K:128K:0 tank.img:/big tank.img:/tail
+	cmp <(tail -c +65537 big | head -c 131072) <(get tank.img:/tail | head -c 131072)
+	lcpfs-cp --range 0:100K:1M tank.img:/big tank.img:/big
+	cmp <(head -c 102400 big) <(get tank.img:/big | tail -c +1048577 | head -c 102400)
+	run_status 1 lcpfs-cp --range 0:100K:50K tank.img:/big tank.img:/big
+	run_status 1 lcpfs-cp --range 2G:1 tank.img:/big tank.img:/other
+	run_status 1 lcpfs-ls tank.img:/other
+	run_status 2 lcpfs-cp --range 12 tank.img:/big tank.img:/other
+	run_status 2 lcpfs-cp --range 1:2:3:4 tank.img:/big tank.img:/other
+	fsck_clean
+}
+
+@test "what cannot be shared" {
+	mkimg
+	mkfs.lcpfs -q b.img
+	run_status 1 lcpfs-cp --reflink tank.img:/a b.img:/a
+	[[ "$output" == *"one pool"* ]]
+	run_status 1 lcpfs-cp --reflink=always src/a tank.img:/x
+	run_status 1 lcpfs-cp --range 0:1 src/a tank.img:/x
+	run_status 1 lcpfs-ls tank.img:/x
+	lcpfs-cp --reflink=auto tank.img:/a b.img:/a
+	[ "$(get b.img:/a)" = one ]
+	lcpfs-cp --reflink=never tank.img:/a tank.img:/a2
+	run_status 2 lcpfs-cp --reflink=sometimes tank.img:/a tank.img:/a3
+	run_status 2 lcpfs-cp --range 0:1 tank.img:/a tank.img:/dir/b tank.img:/dir
+	run_status 1 lcpfs-cp --reflink - tank.img:/x
+	run -0 lcpfs-info tank.img
+	[[ "$output" != *reflink* ]]
+	fsck_clean
+}

@@ -7,7 +7,7 @@ load edit
 	run -0 fsck.lcpfs -n tank.img
 	[ "$output" = "tank.img: clean" ]
 	run -0 fsck.lcpfs tank.img
-	[[ "$output" == *"does not repair"* ]]
+	[ "$output" = "tank.img: clean" ]
 	run -0 fsck.lcpfs -n --data --json tank.img
 	json 'j["fsck"]["problems"] == 0 and j["fsck"]["data"]'
 	before=$(sha256sum tank.img)
@@ -41,4 +41,31 @@ load edit
 	release_pool
 	run_status 8 fsck.lcpfs -n /no/such.img tank.img
 	run_status 0 fsck.lcpfs --help
+}
+
+@test "numbers of references are repaired" {
+	xz -dc "$TESTS_DIR/images/damaged-refs/image.xz" >a.img
+	cp a.img b.img
+	run_status 4 fsck.lcpfs a.img
+	[[ "$output" == *"[ref-count]"*"[ref-count]"*"a.img: 2 problems" ]]
+	cmp a.img b.img
+	run_status 1 fsck.lcpfs -p a.img
+	[[ "$output" == *"a.img: 2 problems, 2 repaired, 0 left" ]]
+	run_status 0 fsck.lcpfs -p a.img
+	[ "$output" = "a.img: clean" ]
+	fsck_clean a.img
+	cmp <(seq 1 70000) <(get a.img:/numbers)
+	cmp <(seq 1 70000) <(get a.img:o:/numbers)
+	cmp <(seq 1 70000) <(get a.img:/twin)
+	lcpfs-dataset destroy a.img:o
+	fsck_clean a.img
+	run_status 1 fsck.lcpfs -y --json b.img
+	json 'j[-1]["fsck"]["repaired"] == 2 and j[-1]["fsck"]["problems"] == 0 and j[0]["problem"]["repairable"]'
+	run_status 16 fsck.lcpfs -y --live b.img
+}
+
+@test "what cannot be repaired is left" {
+	spoiled
+	run_status 4 fsck.lcpfs -y --data tank.img
+	[[ "$output" == *"1 problem" ]]
 }

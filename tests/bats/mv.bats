@@ -63,12 +63,30 @@ load edit
 	statuses lcpfs-mv tank.img:/a tank.img:/q
 }
 
-@test "damaged data stay where they are" {
+@test "damaged data do not leave the pool; within it they are not looked at" {
 	spoiled
-	lcpfs-dataset create tank.img:d
-	run lcpfs-mv tank.img:/r tank.img:d:
+	mkfs.lcpfs -q b.img
+	run lcpfs-mv tank.img:/r b.img:
 	[ "$status" -eq 6 ] || [ "$status" -eq 1 ]
 	run -0 lcpfs-ls tank.img:/r
-	run -0 lcpfs-ls tank.img:d:
+	run -0 lcpfs-ls b.img:
 	[ -z "$output" ]
+	lcpfs-dataset create tank.img:d
+	lcpfs-mv tank.img:/r tank.img:d:
+	run_status 6 lcpfs-cat tank.img:d:/r
+	run -0 fsck.lcpfs -n tank.img
+}
+
+@test "between datasets contents move without a copy" {
+	mkimg
+	head -c 3000000 /dev/urandom >big
+	lcpfs-cp big tank.img:/big
+	lcpfs-dataset create tank.img:o
+	before=$(stat -c %s tank.img)
+	lcpfs-mv tank.img:/big tank.img:o:
+	cmp big <(get tank.img:o:/big)
+	[ "$(stat -c %s tank.img)" -lt $((before + 40000)) ]
+	run -0 lcpfs-info tank.img
+	[[ "$output" != *reflink* ]]
+	fsck_clean
 }
