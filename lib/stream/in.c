@@ -125,6 +125,28 @@ static int decode_block(struct stream_in *in, const struct frame_block *b, const
 	return rc;
 }
 
+#define HEAD_GUESS 4096u /* holds most tables */
+
+/* Only as much of a pack as its table takes. */
+static int decode_table(struct stream_in *in, const struct frame_block *b, const uint8_t **plain, struct lcpfs_error *err)
+{
+	size_t have = MIN(b->lsize, HEAD_GUESS), want = 0;
+	int rc = 0;
+
+	*plain = b->data;
+	if (b->comp == CODEC_NONE)
+		return 0;
+	rc = want_room(&in->decoded, &in->decoded_cap, b->lsize, err);
+	if (!rc)
+		rc = codec_decompress_head(in->codec, b->comp, b->data, b->psize, in->decoded, b->lsize, have, err);
+	if (!rc)
+		rc = pack_table_len(in->decoded, b->lsize, &want, err);
+	if (!rc && want > have)
+		rc = codec_decompress_head(in->codec, b->comp, b->data, b->psize, in->decoded, b->lsize, want, err);
+	*plain = in->decoded;
+	return rc;
+}
+
 static void count_block(struct stream_in *in, const struct frame_block *b)
 {
 	in->counts.blocks++;
@@ -137,7 +159,7 @@ static int on_extent(struct stream_in *in, const struct stream_ops *ops, void *a
 	const uint8_t *plain;
 	int rc = frame_extent_decode(&e, in->payload, in->h.len, err);
 
-	if (!rc && !in->extents_unseen)
+	if (!rc && !in->contents_unseen)
 		rc = decode_block(in, &e.b, &plain, err);
 	if (rc)
 		return rc;
@@ -154,7 +176,7 @@ static int on_pack(struct stream_in *in, const struct stream_ops *ops, void *arg
 	if (!rc && b.lsize > PACK_LSIZE_MAX)
 		rc = lcpfs_fail(err, LCPFS_ECORRUPT, "pack of %u bytes", b.lsize);
 	if (!rc)
-		rc = decode_block(in, &b, &plain, err);
+		rc = (in->contents_unseen ? decode_table : decode_block)(in, &b, &plain, err);
 	pack_table_fini(&in->pack);
 	if (!rc)
 		rc = pack_table_decode(&in->pack, plain, b.lsize, err);

@@ -19,17 +19,31 @@ static int check_twins(const struct pack_table *t, struct lcpfs_error *err)
 	return 0;
 }
 
+int pack_table_len(const uint8_t *pack, size_t len, size_t *table_len, struct lcpfs_error *err)
+{
+	struct cur c = cur_of(pack, MIN(len, PACK_HDR));
+	uint32_t magic = cur_le32(&c), n = cur_le32(&c);
+
+	if (c.bad || magic != PACK_MAGIC || !n || n > (len - PACK_HDR) / PACK_ENT)
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: no table of %u contents in %zu bytes", n, len);
+	*table_len = PACK_HDR + (size_t)n * PACK_ENT;
+	return 0;
+}
+
 int pack_table_decode(struct pack_table *out, const uint8_t *pack, size_t len, struct lcpfs_error *err)
 {
 	struct pack_table t = { 0 };
-	struct cur c = cur_of(pack, len);
-	uint32_t magic = cur_le32(&c), n = cur_le32(&c);
+	size_t table_len = 0;
+	struct cur c;
+	uint32_t n;
 	uint64_t off;
-	int rc;
+	int rc = pack_table_len(pack, len, &table_len, err);
 
-	if (c.bad || magic != PACK_MAGIC || !n || n > cur_left(&c) / PACK_ENT)
-		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: no table of %u contents in %zu bytes", n, len);
-	off = PACK_HDR + (uint64_t)n * PACK_ENT;
+	if (rc)
+		return rc;
+	c = cur_of(pack + PACK_HDR, table_len - PACK_HDR);
+	n = (uint32_t)((table_len - PACK_HDR) / PACK_ENT);
+	off = table_len;
 	t.ents = calloc(n, sizeof *t.ents);
 	if (!t.ents)
 		return lcpfs_nomem(err);

@@ -282,7 +282,7 @@ int recv_run(struct receiver *r, struct lcpfs_error *err)
 	 * Writing verifies their hash. Decoding each only to drop it would take most of the time, and protects nobody: who can forge that hash can
 	 * as well send content that decodes to anything.
 	 */
-	r->in.extents_unseen = true;
+	r->in.contents_unseen = true;
 	rc = in_run(&r->in, &ops, r, err);
 	if (!rc)
 		rc = recv_publish(r, why);

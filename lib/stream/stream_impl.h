@@ -52,7 +52,9 @@ int out_resumed(struct stream_out *o, const struct buf *b, struct lcpfs_error *e
 /* The table of a decoded pack, sorted by data_id. */
 struct pack_ent { uint64_t data_id; uint32_t off, len; };
 struct pack_table { struct pack_ent *ents; uint32_t n; };
-/* The table must fill the pack exactly and name no content twice. */
+/* How much of the pack, which has `len` bytes, is its table; looks at no more than PACK_HDR bytes. */
+int pack_table_len(const uint8_t *pack, size_t len, size_t *table_len, struct lcpfs_error *err);
+/* The table must fill the pack exactly and name no content twice. Looks at nothing behind it. */
 int pack_table_decode(struct pack_table *out, const uint8_t *pack, size_t len, struct lcpfs_error *err);
 const struct pack_ent *pack_table_find(const struct pack_table *t, uint64_t data_id);
 void pack_table_fini(struct pack_table *t);
@@ -67,7 +69,7 @@ struct stream_in {
 	uint8_t *payload, *decoded;
 	size_t payload_cap, decoded_cap;
 	struct codec_ctx *codec;
-	bool extents_unseen;           /* leave checking the content of extents to who takes them */
+	bool contents_unseen;          /* leave checking the content of extents and packs, but for its table, to who takes them */
 	bool begun, inside, complete;  /* a first frame came; between BEGIN and END; the last END came */
 	uint32_t index, count;         /* of the dataset under way, or the next one */
 	uint32_t package_n;            /* as PACKAGE says; 0: there was none */
@@ -84,7 +86,7 @@ struct stream_ops {
 	int (*begin)(void *arg, struct stream_in *in, struct lcpfs_error *err); /* in->begin */
 	/* key and value are checked; `slice`: where the content of a SLICE put lies in the current pack */
 	int (*item)(void *arg, const struct frame_item *i, const struct pack_ent *slice, struct lcpfs_error *err);
-	int (*extent)(void *arg, const struct frame_extent *e, struct lcpfs_error *err);  /* content verified, it decodes (unless extents_unseen) */
+	int (*extent)(void *arg, const struct frame_extent *e, struct lcpfs_error *err);  /* content verified, it decodes (unless contents_unseen) */
 	int (*pack)(void *arg, const struct frame_block *b, struct lcpfs_error *err);     /* likewise; its table is in->pack */
 	int (*ckpt)(void *arg, struct stream_in *in, const struct frame_pos *after, struct lcpfs_error *err);
 	int (*end)(void *arg, struct stream_in *in, struct lcpfs_error *err);             /* verified */

@@ -568,6 +568,38 @@ TEST(made_packs)
 	good(lcpfs_pool_close(b, &err), "close");
 }
 
+/* Packs whose table is longer than what is decoded of them at first, and packs stored as they are; compressed and not. */
+TEST(tables)
+{
+	struct itime now = { 1, 0 };
+	struct mem m = { 0 };
+	struct lcpfs_pool *a = new_pool("a", 64 * MiB), *b = new_pool("b", 64 * MiB);
+	struct dataset *ds = NULL;
+	char name[16];
+	uint64_t ino;
+
+	good(dmu_open(a->spa, "", &ds, &err), "open");
+	for (unsigned i = 0; i < 3000; i++) {
+		struct inode attr = { .mode = S_IFREG | 0644 };
+		size_t len = (size_t)snprintf(name, sizeof name, "%05u", i);
+
+		good(zpl_create(ds, INO_ROOT, name, len, &attr, NULL, &now, &ino, &err), "create a file");
+		good(zpl_write(ds, ino, 0, name, 1 + i % 5, &err), "write it");
+		if (i == 1500)
+			zpl_set_codec(ds, (struct codec_spec){ CODEC_NONE, 0 });
+		if (i % 1000 == 500)
+			good(zpl_flush(ds, &err), "flush");
+	}
+	dmu_close(ds);
+	snap(a, "@s", false);
+	good(send(a, "@s", NULL, &m, 0), "send");
+	good(recv(b, NULL, &m), "receive");
+	same(a, "@s", b, "");
+	mem_fini(&m);
+	good(lcpfs_pool_close(a, &err), "close");
+	good(lcpfs_pool_close(b, &err), "close");
+}
+
 /* Positions of frame ends in a stream. */
 static size_t frame_ends(const struct mem *m, size_t *ends, size_t max)
 {
@@ -1036,5 +1068,5 @@ TEST(hostile)
 	good(lcpfs_pool_close(p, &err), "close");
 }
 
-TAP_MAIN(T(all_pairs), T(into_the_root), T(follows_the_change), T(made_packs), T(damage_is_refused), T(resume_pool), T(resume_file), T(package),
+TAP_MAIN(T(all_pairs), T(into_the_root), T(follows_the_change), T(made_packs), T(tables), T(damage_is_refused), T(resume_pool), T(resume_file), T(package),
          T(abort_frees), T(no_room), T(stored), T(hostile))
