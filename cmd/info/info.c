@@ -4,12 +4,16 @@
 #include <string.h>
 #include "common/cmd.h"
 
+enum { L_CODECS = 256 };
+static const struct option longs[] = { { "codecs", no_argument, NULL, L_CODECS }, { 0 } };
 static const struct cmd_spec spec = {
 	.name = "lcpfs-info",
-	.synopsis = "lcpfs-info [-p] [--json] [--live] [-j N] [--memory SIZE] POOL ...",
+	.synopsis = "lcpfs-info [-p] [--codecs] [--json] [--live] [-j N] [--memory SIZE] POOL ...",
 	.shared = CMD_O_READ | CMD_O_JSON | CMD_O_PARSABLE,
+	.longs = longs,
 };
 static struct cmd_json json;
+static bool codecs;
 struct counts { uint64_t datasets, snapshots, files; };
 
 static int count(void *arg, const struct lcpfs_ds_info *info, struct lcpfs_error *err)
@@ -138,7 +142,66 @@ static void show_json(struct lcpfs_pool *p, const char *name, const struct lcpfs
 		cmd_json_end(&json);
 	}
 	cmd_json_end(&json);
-	cmd_json_end(&json);
+}
+
+/* What datasets are compressed with: a row per dataset or snapshot and codec. */
+struct uses { struct lcpfs_pool *p; const char *name; struct cmd_table t; };
+
+static int use_row(void *arg, const struct lcpfs_codec_use *u, struct lcpfs_error *err)
+{
+	struct uses *l = arg;
+	char logical[24], stored[24];
+	double ratio = (double)u->logical_bytes / (double)u->stored_bytes;
+
+	(void)err;
+	if (cmd.json) {
+		cmd_json_object(&json, NULL);
+		cmd_json_name(&json, "dataset", l->name);
+		cmd_json_str(&json, "codec", u->codec);
+		cmd_json_u64(&json, "blocks", u->blocks);
+		cmd_json_u64(&json, "logical_bytes", u->logical_bytes);
+		cmd_json_u64(&json, "stored_bytes", u->stored_bytes);
+		cmd_json_end(&json);
+		return 0;
+	}
+	if (cmd.parsable)
+		cmd_table_add(&l->t, "codec");
+	cmd_table_add(&l->t, "%s", *l->name || cmd.parsable ? l->name : "/");
+	cmd_table_add(&l->t, "%s", u->codec);
+	cmd_table_add(&l->t, "%" PRIu64, u->blocks);
+	cmd_table_add(&l->t, "%s", cmd_bytes(logical, u->logical_bytes));
+	cmd_table_add(&l->t, "%s", cmd_bytes(stored, u->stored_bytes));
+	cmd_table_add(&l->t, "%.2f", ratio);
+	return 0;
+}
+
+static int uses_of(void *arg, const struct lcpfs_ds_info *i, struct lcpfs_error *err)
+{
+	struct uses *l = arg;
+
+	l->name = i->name;
+	return lcpfs_codec_each(l->p, i->name, use_row, l, err);
+}
+
+static int show_codecs(struct lcpfs_pool *p, struct lcpfs_error *err)
+{
+	static const char *const head[] = { "DATASET", "CODEC", "BLOCKS", "LOGICAL", "STORED", "RATIO" };
+	static const char *const none[] = { "", "", "", "", "", "", "" };
+	struct uses l = { .p = p };
+	int rc;
+
+	if (cmd.json)
+		cmd_json_array(&json, "codecs");
+	else if (cmd.parsable)
+		cmd_table_init(&l.t, 7, none, "lllrrrr");
+	else
+		cmd_table_init(&l.t, 6, head, "llrrrr");
+	rc = lcpfs_dataset_each(p, "", true, true, uses_of, &l, err);
+	if (cmd.json)
+		cmd_json_end(&json);
+	else
+		cmd_table_print(&l.t, stdout);
+	return rc;
 }
 
 static int info(const char *text)
@@ -158,17 +221,21 @@ static int info(const char *text)
 		show_json(p, t.pool, &i, &c);
 	else if (p)
 		show_text(p, t.pool, &i, &c);
+	if (p && status == CMD_OK && codecs && show_codecs(p, &err) < 0)
+		status = cmd_fail(&err, "read '%s'", t.pool);
+	if (p && status == CMD_OK && cmd.json)
+		cmd_json_end(&json);
 	cmd_target_fini(&t);
 	return status;
 }
 
 int main(int argc, char *argv[])
 {
-	int status = CMD_OK;
+	int ch, status = CMD_OK;
 
 	cmd_init(&spec);
-	while (cmd_opt(argc, argv) != -1)
-		;
+	while ((ch = cmd_opt(argc, argv)) != -1)
+		codecs |= ch == L_CODECS;
 	if (optind == argc)
 		cmd_usage("no POOL given");
 	if (cmd.json) {

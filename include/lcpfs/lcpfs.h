@@ -2,6 +2,7 @@
 /* lcpfs: everything of the library. */
 #ifndef LCPFS_H
 #define LCPFS_H
+#include "lcpfs/balance.h"
 #include "lcpfs/blockdev.h"
 #include "lcpfs/check.h"
 #include "lcpfs/dataset.h"

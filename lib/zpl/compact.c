@@ -86,9 +86,14 @@ static bool movable(const struct dataset *ds, const struct pack_item *p)
 	       p->live_bytes < p->bp.lsize;
 }
 
-static bool half_dead(const struct pack_item *p)
+bool compact_half_dead(const struct pack_item *p)
 {
 	return 2 * (p->live_bytes + p->live_n * PACK_ENT) + PACK_HDR < p->bp.lsize;
+}
+
+bool compact_worth(const struct dataset *ds, const struct pack_item *p)
+{
+	return movable(ds, p) && !(p->bp.flags & PTR_SHARED) && (compact_half_dead(p) || p->live_bytes < ds->info.pack_size / 4);
 }
 
 static struct candidate *add(struct plan *pl, uint64_t id, const struct pack_item *p)
@@ -136,7 +141,7 @@ static void plan_lowered(struct dataset *ds, struct plan *pl)
 
 	unique(z);
 	for (uint32_t i = 0; i < z->n_lowered; i++)
-		if (pack_get(ds, z->lowered[i], &p, NULL) == 0 && movable(ds, &p) && half_dead(&p) && !add(pl, z->lowered[i], &p))
+		if (pack_get(ds, z->lowered[i], &p, NULL) == 0 && movable(ds, &p) && compact_half_dead(&p) && !add(pl, z->lowered[i], &p))
 			break;
 	z->n_lowered = 0;
 	if (pl->n)
@@ -212,7 +217,7 @@ static void plan_small(struct dataset *ds, struct plan *pl)
 }
 
 /* What of it lives, as entries with their places in the block. 1: this pack is not as its table and the tree have it. */
-static int living(struct dataset *ds, const struct candidate *c, const uint8_t *pack, size_t len, struct pack_ent *out)
+static int living(struct dataset *ds, uint64_t pack_id, const struct pack_item *p, const uint8_t *pack, size_t len, struct pack_ent *out)
 {
 	uint32_t n, at, live = 0;
 	uint64_t bytes = 0;
@@ -228,29 +233,29 @@ static int living(struct dataset *ds, const struct candidate *c, const uint8_t *
 
 		if (rc < 0)
 			return 1;
-		if (!rc && s.pack_id == c->id) {
-			if (s.off != at || s.len != size || live == c->p.live_n)
+		if (!rc && s.pack_id == pack_id) {
+			if (s.off != at || s.len != size || live == p->live_n)
 				return 1;
 			out[live++] = (struct pack_ent){ .data_id = id, .off = at, .len = size, .charge = s.charge };
 			bytes += size;
 		}
 		at += size;
 	}
-	return live != c->p.live_n || bytes != c->p.live_bytes;
+	return live != p->live_n || bytes != p->live_bytes;
 }
 
-static int move(struct dataset *ds, const struct candidate *c, struct lcpfs_error *err)
+int compact_move(struct dataset *ds, uint64_t id, const struct pack_item *p, struct lcpfs_error *err)
 {
 	struct zpl_block *b;
 	struct pack_ent *e;
 	int rc = 0;
 
-	if (c->p.live_n > c->p.bp.lsize / PACK_ENT || zpl_block_get(ds, &c->p.bp, &b, NULL))
+	if (p->live_n > p->bp.lsize / PACK_ENT || zpl_block_get(ds, &p->bp, &b, NULL))
 		return 0;
-	e = malloc(c->p.live_n * sizeof *e);
-	if (e && living(ds, c, b->data, b->len, e) == 0)
-		for (uint32_t i = 0; i < c->p.live_n && !rc; i++)
-			rc = pack_move(ds, e[i].data_id, c->id, e[i].charge, b->data + e[i].off, e[i].len, err);
+	e = malloc(p->live_n * sizeof *e);
+	if (e && living(ds, id, p, b->data, b->len, e) == 0)
+		for (uint32_t i = 0; i < p->live_n && !rc; i++)
+			rc = pack_move(ds, e[i].data_id, id, e[i].charge, b->data + e[i].off, e[i].len, err);
 	free(e);
 	arc_put(&b->obj);
 	return rc;
@@ -273,7 +278,7 @@ static int compact(struct dataset *ds, struct lcpfs_error *err)
 		qsort(pl.v, pl.n, sizeof *pl.v, by_id);
 		for (uint32_t i = 0; i < pl.n && !rc; i++)
 			if (pl.v[i].take)
-				rc = move(ds, &pl.v[i], err);
+				rc = compact_move(ds, pl.v[i].id, &pl.v[i].p, err);
 	}
 	free(pl.v);
 	return rc;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blocks on their way through the pipeline, and what their addresses do to the tree when they come back. */
-#include "zpl/zpl_impl.h"
+#include "zpl/rewrite.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -151,7 +151,7 @@ static int reap_one(struct dataset *ds, struct lcpfs_error *err)
 	if (rc && err)
 		*err = z->why;
 	if (!rc)
-		rc = j->pack_id ? apply_pack(ds, j, err) : apply_record(ds, j, err);
+		rc = j->re ? rewrite_apply(ds, j, err) : j->pack_id ? apply_pack(ds, j, err) : apply_record(ds, j, err);
 	job_free(j);
 	return rc;
 }
@@ -236,6 +236,25 @@ int job_submit_pack(struct dataset *ds, uint64_t pack_id, struct pack_ent *ent, 
 	j->ent = ent;
 	j->n = n;
 	return submit(ds, j, 0, buf, len, err);
+}
+
+int job_submit_rewrite(struct dataset *ds, struct rewrite *re, bool pack, uint64_t id, uint64_t off, const struct blkptr *old, void *buf,
+                       struct lcpfs_error *err)
+{
+	struct job *j = calloc(1, sizeof *j);
+
+	if (!j) {
+		free(buf);
+		return lcpfs_nomem(err);
+	}
+	j->re = re;
+	j->old = *old;
+	if (pack)
+		j->pack_id = id;
+	else
+		j->data_id = id;
+	j->off = off;
+	return submit(ds, j, 0, buf, old->lsize, err);
 }
 
 bool jobs_have(const struct zpl *z, uint64_t data_id)

@@ -59,6 +59,9 @@ struct job {
 	/* a record: */
 	uint64_t data_id, off, ino;
 	bool fresh;              /* there is no record at this place yet */
+	/* either of these written anew, of the same content: */
+	struct rewrite *re;
+	struct blkptr old;
 };
 
 enum open_kind { OPEN_NONE, OPEN_SLICE, OPEN_RECORD };
@@ -107,6 +110,10 @@ struct zpl_writer {
 	bool records;            /* records even if it stays small */
 };
 
+/* The item of a pack. */
+struct pack_item { uint64_t live_bytes, live_n; struct blkptr bp; };
+struct rewrite;
+
 /* state.c */
 int zpl_state(struct dataset *ds, struct zpl **out, struct lcpfs_error *err);
 /* Every change begins with this: may we, and is there room for `extra` more bytes? */
@@ -133,6 +140,9 @@ int zi_add_psize(struct dataset *ds, uint64_t ino, uint64_t data_id, int64_t del
 int job_submit_record(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t off, void *buf, size_t len, bool fresh,
                       struct lcpfs_error *err);
 int job_submit_pack(struct dataset *ds, uint64_t pack_id, struct pack_ent *ent, uint32_t n, void *buf, size_t len, struct lcpfs_error *err);
+/* The content of block `old`, of a pack or the record at off of data_id, once more: rewrite_apply decides what comes of it. */
+int job_submit_rewrite(struct dataset *ds, struct rewrite *re, bool pack, uint64_t id, uint64_t off, const struct blkptr *old, void *buf,
+                       struct lcpfs_error *err);
 int jobs_reap_all(struct dataset *ds, struct lcpfs_error *err);
 bool jobs_have(const struct zpl *z, uint64_t data_id);
 void jobs_drop(struct zpl *z); /* waits, forgets */
@@ -150,12 +160,15 @@ int pack_table_check(const uint8_t *pack, size_t len, uint32_t *n, struct lcpfs_
 /* compact.c */
 int zpl_commit(struct dataset *ds, struct lcpfs_error *err); /* zpl_flush, with compaction: the dmu's hook */
 void compact_note(struct zpl *z, uint64_t pack_id);          /* this pack has lost a content */
+bool compact_half_dead(const struct pack_item *p);
+bool compact_worth(const struct dataset *ds, const struct pack_item *p); /* half dead or small, and nothing forbids to empty it */
+/* Its living contents go into the open pack. What makes no sense stays. */
+int compact_move(struct dataset *ds, uint64_t id, const struct pack_item *p, struct lcpfs_error *err);
 
 /* block.c */
 bool zpl_block_cached(struct dataset *ds, const struct blkptr *bp);
 
 /* content.c: contents by their number, whoever owns them */
-struct pack_item { uint64_t live_bytes, live_n; struct blkptr bp; };
 /* 1: no such item. */
 int pack_get(struct dataset *ds, uint64_t pack_id, struct pack_item *out, struct lcpfs_error *err);
 int pack_decode(struct pack_item *out, const struct bt_item *it, struct lcpfs_error *err);

@@ -54,6 +54,12 @@ load common
 	[[ "$output" == *$'uuid\t5e1d2f3c-7a68-4b1e-9c0f-2d4b6a8c0e10'* ]]
 	run -0 lcpfs-info --json tank.img
 	json 'j["pools"][0]["pool"] == "sample" and j["pools"][0]["datasets"] == 1'
+	run -0 lcpfs-info --codecs tank.img
+	[[ "$output" == *DATASET*RATIO*/*off* ]]
+	run -0 lcpfs-info -p --codecs tank.img
+	[[ "$output" == *$'codec\t\toff\t1\t'* ]]
+	run -0 lcpfs-info --json --codecs tank.img
+	json 'j["pools"][0]["codecs"][0]["codec"] == "off" and j["pools"][0]["codecs"][0]["blocks"] == 1'
 	run -0 lcpfs-df tank.img
 	[[ "${lines[0]}" == Pool* ]]
 	run -0 lcpfs-df -p tank.img

@@ -281,6 +281,27 @@ static int sc_unshare(struct run *r)
 	return rc ? rc : commit(r);
 }
 
+/* Contents never change, whatever of it happened. */
+static int sc_balance(struct run *r)
+{
+	static const char *const codec[] = { "off", "zstd:1", NULL };
+	int rc = 0;
+
+	for (unsigned i = 0; i < 10 && !rc; i++)
+		rc = put(r, "", i % 2 ? "more" : "again", 2000 + i * 3001, 100 + i) ? -1 : commit(r);
+	for (unsigned i = 0; i < ARRAY_LEN(codec) && !rc; i++) {
+		struct lcpfs_balance_opts o = { .recompress = codec[i], .packs = !codec[i], .step_bytes = 1 << 20 };
+		struct lcpfs_balance_stats st;
+
+		rc = lcpfs_balance(r->pool, "", &o, &st, &r->err);
+		if (!rc && codec[i])
+			ok_msg(st.rewritten > 0 && st.commits > 0, "%s: nothing was rewritten", codec[i]);
+		if (!rc)
+			rc = note_state(r);
+	}
+	return rc;
+}
+
 /* The stream between two pools, in memory. */
 struct pipe_mem { uint8_t *data; size_t len, cap, at; };
 
@@ -501,6 +522,8 @@ TEST(rollback) { scenario(sc_rollback, false); }
 TEST(batch) { scenario(sc_batch, false); }
 TEST(reflink) { scenario(sc_reflink, false); }
 TEST(unshare) { scenario(sc_unshare, false); }
+TEST(balance) { scenario(sc_balance, false); }
 TEST(recv) { scenario(sc_recv, false); }
 
-TAP_MAIN(T(mkfs), T(cp), T(snap), T(destroy), T(clone_promote), T(rollback), T(batch), T(reflink), T(unshare), T(recv))
+TAP_MAIN(T(mkfs), T(cp), T(snap), T(destroy), T(clone_promote), T(rollback), T(batch), T(reflink), T(unshare), T(balance),
+         T(recv))
