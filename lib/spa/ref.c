@@ -70,6 +70,18 @@ static int in_use(struct spa *s, bool *yes, struct lcpfs_error *err)
 	return rc;
 }
 
+int spa_is_shared(struct spa *s, uint64_t addr, bool *yes, struct lcpfs_error *err)
+{
+	uint64_t found, extra = 0;
+	int rc = in_use(s, yes, err);
+
+	if (rc || !*yes)
+		return rc;
+	rc = ref_from(s, addr, &found, &extra, err);
+	*yes = found == addr && extra;
+	return rc;
+}
+
 static int put(struct spa *s, uint64_t addr, uint64_t extra, struct lcpfs_error *err)
 {
 	uint8_t key[9], val[REF_LEN];

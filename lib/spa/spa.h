@@ -76,6 +76,8 @@ int spa_free(struct spa *s, const struct blkptr *bp, struct lcpfs_error *err);
  * like any other pointer). Its birth is the open txg: whoever shares a block is not part of the other's history.
  */
 int spa_share(struct spa *s, const struct blkptr *from, struct blkptr *out, struct lcpfs_error *err);
+/* Had the block other references at the last commit, that are not given up yet? */
+int spa_is_shared(struct spa *s, uint64_t addr, bool *yes, struct lcpfs_error *err);
 /* Nodes for trees of any owner: what btree_store.read and .write of the layers above call. */
 int spa_node_read(struct spa *s, const struct blkptr *bp, uint8_t **ptrs_body, uint32_t *nptr, struct lcpfs_error *err);
 /* A number never used before in this pool (dataset ids, guids are BLAKE3(uuid, number)). */

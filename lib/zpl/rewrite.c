@@ -8,7 +8,7 @@
  * Invariants
  *  (1) Every commit is a consistent dataset with the same contents: block, counters and charges of all owners change in one transaction.
  *  (2) A commit follows after STEP logical bytes, so that what is freed can be used two commits later; memory and space are bounded by that.
- *  (3) What a snapshot holds stays: the copy would free nothing. So does what carries the mark of being shared.
+ *  (3) What a snapshot holds stays: the copy would free nothing. So does a block with other references: it would be there twice.
  *  (4) What is replaced, and by what, follows from the tree and the options, never from timing.
  */
 #include "zpl/rewrite.h"
@@ -198,9 +198,13 @@ static int consider(struct rewrite *re, const struct item *it, struct codec_ctx 
 {
 	struct lcpfs_balance_stats *st = re->st;
 	struct inode owner;
+	bool shared;
 	int rc;
 
-	if (it->bp.flags & PTR_SHARED) {
+	rc = spa_is_shared(re->ds->spa, it->bp.addr, &shared, err);
+	if (rc)
+		return rc;
+	if (shared) {
 		st->shared_blocks++;
 		st->shared_bytes += ptr_charge(&it->bp);
 		return 0;

@@ -39,7 +39,7 @@ static void share(struct lcpfs_pool *p, const char *from, const char *to)
 	text_file(p, from, 300000);
 	text_file(p, to, 0);
 	if (did(lcpfs_dataset_open(&ds, p, "", &err)) && did(lcpfs_stat(ds, from, 0, &a, &err)) && did(lcpfs_stat(ds, to, 0, &b, &err)))
-		did(zpl_share(ds->ds, a.ino, b.ino, &err));
+		did(zpl_share(ds->ds, a.ino, ds->ds, b.ino, &err));
 	lcpfs_dataset_close(ds);
 }
 
@@ -194,6 +194,33 @@ TEST(snapshots_and_stops)
 	clean(p, "ram:held");
 }
 
+/* What another dataset shares is left, on both sides, until that is gone. */
+TEST(shared)
+{
+	struct lcpfs_pool *p = make("ram:shared", 2);
+	struct lcpfs_balance_stats st;
+	struct lcpfs_dataset *a, *b;
+	struct lcpfs_file *f, *t;
+
+	did(lcpfs_dataset_create(p, "o", false, &err));
+	did(lcpfs_dataset_open(&a, p, "", &err));
+	did(lcpfs_dataset_open(&b, p, "o", &err));
+	did(lcpfs_file_open(&f, a, "big", LCPFS_O_READ, 0, &err));
+	did(lcpfs_file_open(&t, b, "big", LCPFS_O_WRITE | LCPFS_O_CREATE, 0644, &err));
+	did(lcpfs_reflink(f, t, &err));
+	lcpfs_file_close(f, NULL);
+	lcpfs_file_close(t, NULL);
+	balance(p, "off", &st);
+	ok(st.shared_blocks == 23 && st.rewritten > 20);
+	did(lcpfs_remove(b, "big", false, &err));
+	did(lcpfs_pool_commit(p, &err));
+	balance(p, "off", &st);
+	ok(st.shared_blocks == 0 && st.rewritten == 23);
+	lcpfs_dataset_close(a);
+	lcpfs_dataset_close(b);
+	clean(p, "ram:shared");
+}
+
 /* Packs of many commits, half of each deleted. */
 TEST(packs)
 {
@@ -221,4 +248,4 @@ TEST(packs)
 	clean(p, "ram:packs");
 }
 
-TAP_MAIN(T(every_codec), T(any_number_of_threads), T(dry_run), T(snapshots_and_stops), T(packs))
+TAP_MAIN(T(every_codec), T(any_number_of_threads), T(dry_run), T(snapshots_and_stops), T(shared), T(packs))
