@@ -65,7 +65,7 @@ static int check(const char *text)
 {
 	struct lcpfs_error err = { 0 };
 	struct problems pr = { .pool = text };
-	struct lcpfs_check_opts o = { .data = data, .problem = problem_show, .progress = cmd_progress, .arg = &pr };
+	struct lcpfs_check_opts o = { .data = data, .map = true, .problem = problem_show, .progress = cmd_progress, .arg = &pr };
 	struct lcpfs_open_opts oo;
 	struct lcpfs_repair_stats st = { 0 };
 	int rc;

@@ -37,7 +37,7 @@ static int scrub(const char *text)
 	struct lcpfs_scrub_stats st = { 0 };
 	struct lcpfs_error err = { 0 };
 	struct problems pr = { .quiet = false };
-	struct lcpfs_check_opts o = { .problem = problem_show, .progress = cmd_progress, .arg = &pr };
+	struct lcpfs_check_opts o = { .map = true, .problem = problem_show, .progress = cmd_progress, .arg = &pr };
 	struct cmd_target t;
 	int rc, status = CMD_OK;
 	struct lcpfs_pool *p;

@@ -24,6 +24,11 @@ typedef void lcpfs_problem_fn(void *arg, const struct lcpfs_problem *p);
 struct lcpfs_scrub_stats { uint64_t blocks, bytes, bad_blocks, datasets; };
 struct lcpfs_check_opts {
 	bool data;            /* fsck: also read and verify contents */
+	/*
+	 * Image files may be mapped instead of copied; meanwhile SIGBUS of this process is handled, so that a file that
+	 * becomes shorter is an error and not a crash. For programs that have no handler of their own.
+	 */
+	bool map;
 	lcpfs_problem_fn *problem;
 	lcpfs_progress_fn *progress;
 	void *arg;

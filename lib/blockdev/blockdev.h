@@ -24,6 +24,18 @@ int blockdev_lock(struct lcpfs_blockdev *d, bool exclusive, struct lcpfs_error *
 int blockdev_file_open(struct lcpfs_blockdev **out, const char *path, uint32_t flags, struct lcpfs_error *err);
 
 /*
+ * Windows: parts of an image file in memory, without a copy, for readers that verify what they see and on a mismatch read
+ * the ordinary way: a page that goes away under the window reads as zeros. blockdev_guard, counted, handles SIGBUS of this
+ * process until blockdev_unguard; without it, for other devices, and where the part is not in the page cache, blockdev_map
+ * says false.
+ */
+struct blockdev_window { const uint8_t *p; void *base; size_t mapped; void *slot; };
+void blockdev_guard(void);
+void blockdev_unguard(void);
+bool blockdev_map(struct lcpfs_blockdev *d, uint64_t off, size_t len, struct blockdev_window *w);
+void blockdev_unmap(struct blockdev_window *w);
+
+/*
  * Crash recorder: passes everything through to `below` (not owned) and keeps, in memory, every write, resize and flush in order.
  * crash_replay makes a fresh RAM disk as a disk could be after a power cut at `cut` (0..crash_events): all events before the last flush at or before
  * `cut`, then of those between it and `cut` the ones `keep(arg, i)` says (NULL: all); a kept write may be torn at 512-byte sectors with tear(arg, i)

@@ -6,4 +6,7 @@
 
 /* "ram:NAME": a RAM disk with a name, whose content lives as long as the process. */
 int ram_open(struct lcpfs_blockdev **out, const char *name, uint32_t flags, struct lcpfs_error *err);
+
+/* The descriptor of an image file; -1 for any other device. */
+int blockdev_file_fd(const struct lcpfs_blockdev *d);
 #endif

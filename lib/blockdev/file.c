@@ -2,7 +2,7 @@
 /* Host files and block devices. */
 #include "base/error.h"
 #include "base/util.h"
-#include "blockdev/blockdev.h"
+#include "blockdev/blockdev_impl.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -144,6 +144,11 @@ static const struct lcpfs_blockdev_ops disk_ops = {
 	.read = file_read, .write = file_write, .flush = file_flush, .discard = file_discard,
 	.lock = file_lock, .close = file_close,
 };
+
+int blockdev_file_fd(const struct lcpfs_blockdev *d)
+{
+	return d->ops == &image_ops ? ((const struct filedev *)d)->fd : -1;
+}
 
 static int disk_geometry(struct filedev *f, struct lcpfs_error *err)
 {

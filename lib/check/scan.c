@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RUN_BYTES (1u << 20)
+#define READ_RUN (1u << 20)
+#define MAPPED_RUN (4u << 20) /* each window costs the other threads an interrupt when it goes */
 #define GAP_SECTORS 64u
 #define DAMAGE_MAX 65536u
 #define THREADS_MAX 64u
@@ -54,17 +55,17 @@ static int by_addr(const void *a, const void *b)
 	return (x->bp.addr > y->bp.addr) - (x->bp.addr < y->bp.addr);
 }
 
-/* How many entries from i on make one read, and how long it is. */
-static size_t run_from(const struct queue *q, size_t i, size_t *bytes)
+/* How many of the n entries from i on make one read of up to `most` bytes, and how long it is. */
+static size_t run_from(const struct queue *q, size_t i, size_t n, size_t most, size_t *bytes)
 {
 	uint64_t start = q->e[i].bp.addr, end = start + div_up(q->e[i].bp.psize, SECTOR);
 	size_t k = i + 1;
 
-	for (; k < q->n; k++) {
+	for (; k < i + n; k++) {
 		const struct blkptr *bp = &q->e[k].bp;
 		uint64_t to = MAX(end, bp->addr + div_up(bp->psize, SECTOR));
 
-		if (bp->addr >> 32 != start >> 32 || bp->addr > end + GAP_SECTORS || (to - start) * SECTOR > RUN_BYTES)
+		if (bp->addr >> 32 != start >> 32 || bp->addr > end + GAP_SECTORS || (to - start) * SECTOR > most)
 			break;
 		end = to;
 	}
@@ -107,36 +108,73 @@ static void verified(struct queue *q, const struct entry *e, int rc, const struc
 	pthread_mutex_unlock(&q->lock);
 }
 
-static void verify_run(struct queue *q, size_t i, size_t n, size_t bytes, uint8_t **buf, size_t *cap)
+static void verify_entry(struct queue *q, const struct entry *e, const uint8_t *stored, bool mapped)
 {
-	bool whole = true;
+	struct lcpfs_error why = { 0 };
+	int rc = stored ? verify_hash(&e->bp, stored, &why) : verify_one(q, &e->bp, &why);
 
-	if (bytes > *cap) {
-		free(*buf);
-		*buf = malloc(bytes);
-		*cap = *buf ? bytes : 0;
+	if (rc && mapped) /* what a window lost shows here */
+		rc = verify_one(q, &e->bp, &why);
+	verified(q, e, rc, &why);
+}
+
+static bool verify_mapped(struct queue *q, size_t i, size_t n, size_t bytes)
+{
+	uint64_t addr = q->e[i].bp.addr;
+	struct blockdev_window w;
+
+	if (!q->s->ck->o->map || !vdev_map(q->s->ck->spa->vdev, addr, bytes, &w))
+		return false;
+	for (size_t k = i; k < i + n; k++)
+		verify_entry(q, &q->e[k], w.p + (q->e[k].bp.addr - addr) * SECTOR, true);
+	blockdev_unmap(&w);
+	return true;
+}
+
+struct scratch { uint8_t *p; size_t cap; };
+
+static void verify_read(struct queue *q, size_t i, size_t n, size_t bytes, struct scratch *b)
+{
+	uint64_t addr = q->e[i].bp.addr;
+	bool whole;
+
+	if (bytes > b->cap) {
+		free(b->p);
+		b->p = malloc(bytes);
+		b->cap = b->p ? bytes : 0;
 	}
-	if (!*buf || vdev_read(q->s->ck->spa->vdev, q->e[i].bp.addr, *buf, bytes, NULL))
-		whole = false;
-	for (size_t k = i; k < i + n; k++) {
-		struct lcpfs_error why = { 0 };
-		const struct blkptr *bp = &q->e[k].bp;
-		int rc = whole ? verify_hash(bp, *buf + (bp->addr - q->e[i].bp.addr) * SECTOR, &why) : verify_one(q, bp, &why);
+	whole = b->p && !vdev_read(q->s->ck->spa->vdev, addr, b->p, bytes, NULL);
+	for (size_t k = i; k < i + n; k++)
+		verify_entry(q, &q->e[k], whole ? b->p + (q->e[k].bp.addr - addr) * SECTOR : NULL, false);
+}
 
-		verified(q, &q->e[k], rc, &why);
+struct share { size_t i, n, bytes; };
+
+static void verify_share(struct queue *q, const struct share *t, struct scratch *b)
+{
+	size_t i = t->i, end = t->i + t->n, n, bytes;
+
+	if (verify_mapped(q, i, t->n, t->bytes))
+		return;
+	for (; i < end; i += n) {
+		n = run_from(q, i, end - i, READ_RUN, &bytes);
+		verify_read(q, i, n, bytes, b);
 	}
 }
 
-static bool take(struct queue *q, size_t *i, size_t *n, size_t *bytes)
+/* Shares become smaller towards the end, so that all threads end together. */
+static bool take(struct queue *q, struct share *t)
 {
 	bool more;
 
 	pthread_mutex_lock(&q->lock);
 	more = !q->stop && q->next < q->n;
 	if (more) {
-		*i = q->next;
-		*n = run_from(q, *i, bytes);
-		q->next += *n;
+		size_t most = MAX((q->n - q->next) / (2 * q->s->ck->spa->threads), (size_t)1);
+
+		t->i = q->next;
+		t->n = run_from(q, t->i, MIN(most, q->n - t->i), MAPPED_RUN, &t->bytes);
+		q->next += t->n;
 	}
 	pthread_mutex_unlock(&q->lock);
 	return more;
@@ -145,29 +183,29 @@ static bool take(struct queue *q, size_t *i, size_t *n, size_t *bytes)
 static void worker(void *arg)
 {
 	struct queue *q = arg;
-	size_t i, n, bytes, cap = 0;
-	uint8_t *buf = NULL;
+	struct scratch b = { 0 };
+	struct share t;
 
-	while (take(q, &i, &n, &bytes))
-		verify_run(q, i, n, bytes, &buf, &cap);
-	free(buf);
+	while (take(q, &t))
+		verify_share(q, &t, &b);
+	free(b.p);
 }
 
 /* The caller's share, with a look at its progress hook now and then. */
 static int work_here(struct queue *q, struct lcpfs_error *err)
 {
-	size_t i, n, bytes, cap = 0;
-	uint8_t *buf = NULL;
+	struct scratch b = { 0 };
+	struct share t;
 	int rc = 0;
 
-	while (!rc && take(q, &i, &n, &bytes)) {
-		verify_run(q, i, n, bytes, &buf, &cap);
+	while (!rc && take(q, &t)) {
+		verify_share(q, &t, &b);
 		pthread_mutex_lock(&q->lock);
 		q->s->ck->bytes = q->s->bytes;
 		pthread_mutex_unlock(&q->lock);
 		rc = ck_tick(q->s->ck, 0, 0, err);
 	}
-	free(buf);
+	free(b.p);
 	if (rc) {
 		pthread_mutex_lock(&q->lock);
 		q->stop = true;
@@ -295,6 +333,8 @@ int scan_run(struct scan *s, bool with_space, struct lcpfs_error *err)
 	int rc;
 
 	pthread_mutex_init(&q.lock, NULL);
+	if (ck->o->map)
+		blockdev_guard();
 	rc = walk_tree(&q, &ck->ub.pool_root, CK_POOL, 0, err);
 	if (!rc && with_space)
 		rc = walk_tree(&q, &ck->ub.space_root, CK_SPACE, 0, err);
@@ -305,6 +345,8 @@ int scan_run(struct scan *s, bool with_space, struct lcpfs_error *err)
 	}
 	if (!rc && s->verify)
 		rc = drain(&q, err);
+	if (ck->o->map)
+		blockdev_unguard();
 	free(q.e);
 	pthread_mutex_destroy(&q.lock);
 	return rc;

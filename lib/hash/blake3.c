@@ -280,19 +280,24 @@ void blake3_final(const struct blake3 *b, uint64_t seek, void *out, size_t out_l
 	}
 }
 
-/* A digest of up to one chunk needs no tree. */
-static void one_chunk(const uint8_t *p, size_t len, uint8_t out[HASH_LEN])
+/*
+ * In one go
+ * With all input at hand the chunks of the last, uneven subtree go to the kernels together.
+ */
+
+/* The CV of a chunk of up to 1024 bytes; `root` is BLAKE3_ROOT when it is all. */
+static void chunk_cv(const uint32_t key[8], const uint8_t *p, size_t len, uint64_t counter, uint8_t root, uint8_t out[32])
 {
-	struct blake3_place at = { 0, BLAKE3_BLOCK, 0, BLAKE3_CHUNK_START, 0 };
+	struct blake3_place at = { counter, BLAKE3_BLOCK, 0, BLAKE3_CHUNK_START, 0 };
 	blake3_blocks_fn *blocks = blake3_kernels()->blocks;
 	size_t n = len ? (len - 1) / BLAKE3_BLOCK : 0, rest = len - n * BLAKE3_BLOCK;
 	uint8_t block[BLAKE3_BLOCK] = { 0 };
 	uint32_t cv[8];
 
-	memcpy(cv, iv, sizeof cv);
+	memcpy(cv, key, sizeof cv);
 	if (rest == BLAKE3_BLOCK) {
 		n++;
-		at.last = BLAKE3_CHUNK_END | BLAKE3_ROOT;
+		at.last = BLAKE3_CHUNK_END | root;
 	}
 	if (n) {
 		blocks(cv, p, n, at);
@@ -300,7 +305,7 @@ static void one_chunk(const uint8_t *p, size_t len, uint8_t out[HASH_LEN])
 	}
 	if (rest < BLAKE3_BLOCK) {
 		at.len = (uint8_t)rest;
-		at.last = BLAKE3_CHUNK_END | BLAKE3_ROOT;
+		at.last = BLAKE3_CHUNK_END | root;
 		if (rest)
 			memcpy(block, p + n * BLAKE3_BLOCK, rest);
 		blocks(cv, block, 1, at);
@@ -308,15 +313,57 @@ static void one_chunk(const uint8_t *p, size_t len, uint8_t out[HASH_LEN])
 	words_store(out, cv);
 }
 
+/*
+ * One CV, or with `pair` two side by side, of the 1 to BATCH chunks that the input ends with; the last may be a part.
+ * Level by level an odd last CV moves up as it is, which makes the same tree as powers of two from the left.
+ */
+static void last_subtree(const struct blake3 *b, const uint8_t *p, size_t len, bool pair, uint8_t cvs[BATCH * 32])
+{
+	const struct blake3_kernels *k = blake3_kernels();
+	struct blake3_job job = { b->key, b->chunk_counter, b->flags, true };
+	size_t n = len / BLAKE3_CHUNK, rest = len % BLAKE3_CHUNK;
+
+	if (n)
+		k->many(p, n, job, cvs);
+	if (rest) {
+		chunk_cv(b->key, p + n * BLAKE3_CHUNK, rest, b->chunk_counter + n, 0, cvs + 32 * n);
+		n++;
+	}
+	job.counter = 0;
+	job.chunks = false;
+	for (; n > (pair ? 2 : 1); n = (n + 1) / 2) {
+		k->many(cvs, n / 2, job, cvs);
+		if (n % 2)
+			memcpy(cvs + 32 * (n / 2), cvs + 32 * (n - 1), 32);
+	}
+}
+
 void blake3(const void *data, size_t len, uint8_t out[HASH_LEN])
 {
+	const uint8_t *p = data;
+	uint8_t cvs[BATCH * 32];
 	struct blake3 b;
+	uint32_t cv[8];
 
 	if (len <= BLAKE3_CHUNK) {
-		one_chunk(data, len, out);
+		chunk_cv(iv, p, len, 0, BLAKE3_ROOT, out);
 		return;
 	}
 	init(&b, iv, 0);
-	blake3_update(&b, data, len);
-	blake3_final(&b, 0, out, HASH_LEN);
+	for (; len > BATCH * BLAKE3_CHUNK; p += BATCH * BLAKE3_CHUNK, len -= BATCH * BLAKE3_CHUNK)
+		subtree(&b, p, BATCH);
+	stack_join(&b, b.chunk_counter);
+	last_subtree(&b, p, len, b.cv_stack_len == 0, cvs);
+	for (unsigned n = b.cv_stack_len; n; n--) {
+		memcpy(cvs + 32, cvs, 32);
+		memcpy(cvs, b.cv_stack + 32 * (n - 1), 32);
+		if (n > 1) {
+			memcpy(cv, iv, sizeof cv);
+			compress(cv, cvs, BLAKE3_BLOCK, 0, BLAKE3_PARENT);
+			words_store(cvs, cv);
+		}
+	}
+	memcpy(cv, iv, sizeof cv);
+	compress(cv, cvs, BLAKE3_BLOCK, 0, BLAKE3_PARENT | BLAKE3_ROOT);
+	words_store(out, cv);
 }

@@ -98,6 +98,7 @@ TARGET static void NAME(lanes)(const uint8_t *in, size_t n, const struct blake3_
 	uint32_t lo[LANES], hi[LANES];
 	uint8_t cvs[LANES * 32];
 	VEC v[16], m[16];
+	size_t reach = job->chunks ? stride + (n == LANES ? PREFETCH : 0) : 0;
 
 	for (unsigned l = 0; l < LANES; l++) {
 		uint64_t c = job->chunks ? job->counter + l : 0;
@@ -117,9 +118,9 @@ TARGET static void NAME(lanes)(const uint8_t *in, size_t n, const struct blake3_
 		if (job->chunks && off == BLAKE3_CHUNK - BLAKE3_BLOCK)
 			flags |= BLAKE3_CHUNK_END;
 		NAME(load)(m, p, off);
-		if (off + PREFETCH < stride)
+		if (off + PREFETCH < reach)
 			for (unsigned l = 0; l < LANES; l++)
-				__builtin_prefetch(p[l] + off + PREFETCH);
+				__builtin_prefetch(p[l] + (off + PREFETCH) % stride + (off + PREFETCH) / stride * (LANES * stride));
 		NAME(start)(v, LOAD(lo), LOAD(hi), flags);
 		COMPRESS(v, m);
 	}

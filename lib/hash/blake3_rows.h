@@ -137,14 +137,15 @@ TARGET static void NAME(rows)(const uint8_t *in, size_t n, const struct blake3_j
 	const uint8_t *p[STREAMS * GROUPS], *key[GROUPS];
 	struct NAME(state) s[STREAMS];
 	VEC first_d[STREAMS], d[STREAMS], last_d[STREAMS];
+	uint64_t counter = job->chunks ? job->counter : 0;
 
 	for (unsigned i = 0; i < STREAMS * GROUPS; i++)
 		p[i] = in + MIN(i, n - 1) * stride;
 	for (unsigned i = 0; i < GROUPS; i++)
 		key[i] = (const uint8_t *)job->key;
-	NAME(last_rows)(first_d, job->counter, job->chunks, BLAKE3_BLOCK, flags | (job->chunks ? BLAKE3_CHUNK_START : 0));
-	NAME(last_rows)(d, job->counter, job->chunks, BLAKE3_BLOCK, flags);
-	NAME(last_rows)(last_d, job->counter, job->chunks, BLAKE3_BLOCK, flags | BLAKE3_CHUNK_END);
+	NAME(last_rows)(first_d, counter, job->chunks, BLAKE3_BLOCK, flags | (job->chunks ? BLAKE3_CHUNK_START : 0));
+	NAME(last_rows)(d, counter, job->chunks, BLAKE3_BLOCK, flags);
+	NAME(last_rows)(last_d, counter, job->chunks, BLAKE3_BLOCK, flags | BLAKE3_CHUNK_END);
 	EACH {
 		s[i].a = LOAD_GROUPS(key, 0);
 		s[i].b = LOAD_GROUPS(key, 16);

@@ -45,6 +45,19 @@ int vdev_read(struct vdev *v, uint64_t addr, void *buf, size_t len, struct lcpfs
 	return rc ? rc : blockdev_read(v->dev, p.off, buf, len, err);
 }
 
+bool vdev_map(struct vdev *v, uint64_t addr, size_t len, struct blockdev_window *w)
+{
+	struct place p;
+	int rc = check_len(v, len, NULL);
+
+	if (rc)
+		return false;
+	pthread_rwlock_rdlock(&v->lock);
+	rc = find_place(v, addr, len, &p, NULL);
+	pthread_rwlock_unlock(&v->lock);
+	return !rc && blockdev_map(v->dev, p.off, len, w);
+}
+
 /* A file may be shorter than its columns: make it as long as this one, alone. */
 static int lengthen(struct vdev *v, uint64_t size, struct lcpfs_error *err)
 {

@@ -59,6 +59,8 @@ struct lcpfs_blockdev *vdev_dev(const struct vdev *v);
  * an address in no chunk. Past the end of a short image file: LCPFS_EIO. vdev_write likewise.
  */
 int vdev_read(struct vdev *v, uint64_t addr, void *buf, size_t len, struct lcpfs_error *err);
+/* The same bytes as a window (blockdev.h); false: read them. */
+bool vdev_map(struct vdev *v, uint64_t addr, size_t len, struct blockdev_window *w);
 int vdev_write(struct vdev *v, uint64_t addr, const void *buf, size_t len, struct lcpfs_error *err);
 /* Flush devices written since the last flush. */
 int vdev_flush(struct vdev *v, struct lcpfs_error *err);

@@ -3,6 +3,7 @@
 #include "base/util.h"
 #include "tap.h"
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -204,4 +205,46 @@ TEST(crash)
 	lcpfs_blockdev_close(d);
 }
 
-TAP_MAIN(T(ram), T(file), T(scheme), T(fault_and_read_only), T(crash))
+static volatile sig_atomic_t others;
+static void on_other(int sig) { (void)sig; others++; }
+
+/* The file shrinks under a window: zeros, no crash; a SIGBUS that is not ours goes where it went before. */
+TEST(window)
+{
+	char path[] = "/tmp/lcpfs-window-XXXXXX";
+	uint8_t page[4096];
+	struct lcpfs_blockdev *d, *ram;
+	struct blockdev_window w;
+	int fd = mkstemp(path);
+
+	signal(SIGBUS, on_other);
+	memset(page, 7, sizeof page);
+	is_int(blockdev_file_open(&d, path, LCPFS_DEV_OPEN_RW, NULL), 0);
+	is_int(blockdev_resize(d, 65536, NULL), 0);
+	for (unsigned i = 0; i < 16; i++)
+		is_int(blockdev_write(d, i * 4096, page, 4096, NULL), 0);
+	ok(!blockdev_map(d, 0, 4096, &w)); /* no guard */
+	blockdev_guard();
+	ok(!blockdev_map(d, 4096, 16 * 4096, &w)); /* beyond the end */
+	is_int(lcpfs_ramdisk_create(&ram, "r", 65536, 0, NULL), 0);
+	ok(!blockdev_map(ram, 0, 4096, &w));
+	lcpfs_blockdev_close(ram);
+	ok(blockdev_map(d, 512, 65536 - 512, &w));
+	ok(w.p[0] == 7 && w.p[65535 - 512] == 7);
+	is_int(ftruncate(fd, 5000), 0);
+	is_int(w.p[4096 - 512], 7);
+	ok(is_all_zero(w.p + 8192 - 512, 65536 - 8192));
+	is_int(others, 0);
+	raise(SIGBUS);
+	is_int(others, 1);
+	blockdev_unmap(&w);
+	blockdev_unguard();
+	raise(SIGBUS);
+	is_int(others, 2);
+	signal(SIGBUS, SIG_DFL);
+	lcpfs_blockdev_close(d);
+	close(fd);
+	unlink(path);
+}
+
+TAP_MAIN(T(window), T(ram), T(file), T(scheme), T(fault_and_read_only), T(crash))
