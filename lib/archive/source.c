@@ -332,7 +332,7 @@ static void source_close(struct entry_source *base)
 	free(s);
 }
 
-static const struct entry_source_ops source_ops = { source_next, source_read, source_close, NULL };
+static const struct entry_source_ops source_ops = { source_next, source_read, source_close, NULL, NULL };
 
 static int open_reader(struct source *s, int fd, struct lcpfs_error *err)
 {

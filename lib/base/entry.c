@@ -111,11 +111,13 @@ static int copy_content(struct copy *c, struct lcpfs_error *err)
 	for (;;) {
 		uint64_t off = 0;
 		size_t got = 0;
-		int rc = c->s->ops->read(c->s, c->buf, COPY_CHUNK, &off, &got, err);
+		const void *data = c->buf;
+		int rc = c->s->ops->view ? c->s->ops->view(c->s, &data, &off, &got, err) :
+		    c->s->ops->read(c->s, c->buf, COPY_CHUNK, &off, &got, err);
 
 		if (rc || !got)
 			return rc;
-		rc = c->k->ops->write(c->k, off, c->buf, got, err);
+		rc = c->k->ops->write(c->k, off, data, got, err);
 		c->bytes += got;
 		if (!rc)
 			rc = tick(c, err);

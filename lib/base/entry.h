@@ -94,6 +94,8 @@ struct entry_source_ops {
 	void (*close)(struct entry_source *s);
 	/* May be NULL. Instead of read: the content of the regular file just yielded as an object, good until the source is closed. NULL: it has no data. */
 	int (*detach)(struct entry_source *s, struct entry_content **out, struct lcpfs_error *err);
+	/* May be NULL. Instead of read, without a copy: *data is good until the next call. *got = 0 at the end. */
+	int (*view)(struct entry_source *s, const void **data, uint64_t *off, size_t *got, struct lcpfs_error *err);
 };
 struct entry_source { const struct entry_source_ops *ops; };
 

@@ -109,7 +109,7 @@ static void source_close(struct entry_source *base)
 	free(s);
 }
 
-static const struct entry_source_ops source_ops = { source_next, source_read, source_close, NULL };
+static const struct entry_source_ops source_ops = { source_next, source_read, source_close, NULL, NULL };
 
 /* The walk's warnings, when it is not ahead. */
 static void told_here(void *arg, const char *path, const struct lcpfs_error *why)

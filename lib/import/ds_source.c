@@ -409,8 +409,8 @@ static void src_close(struct entry_source *src)
 	free(s);
 }
 
-static const struct entry_source_ops src_ops = { src_next, src_read, src_close, NULL };
-static const struct entry_source_ops plan_ops = { src_next, src_read, src_close, src_detach };
+static const struct entry_source_ops src_ops = { src_next, src_read, src_close, NULL, NULL };
+static const struct entry_source_ops plan_ops = { src_next, src_read, src_close, src_detach, NULL };
 
 int ds_source_open(struct entry_source **out, struct dataset *ds, uint64_t ino, const struct ds_source_opts *o, struct lcpfs_error *err)
 {

@@ -179,8 +179,8 @@ static void filter_close(struct entry_source *src)
 	free(f);
 }
 
-static const struct entry_source_ops filter_ops = { filter_next, filter_read, filter_close, NULL };
-static const struct entry_source_ops detaching_ops = { filter_next, filter_read, filter_close, filter_detach };
+static const struct entry_source_ops filter_ops = { filter_next, filter_read, filter_close, NULL, NULL };
+static const struct entry_source_ops detaching_ops = { filter_next, filter_read, filter_close, filter_detach, NULL };
 
 int filter_open(struct entry_source **out, struct entry_source *from, const struct filter_opts *o, struct lcpfs_error *err)
 {

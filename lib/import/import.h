@@ -52,6 +52,21 @@ struct filter_opts {
  */
 int filter_open(struct entry_source **out, struct entry_source *from, const struct filter_opts *o, struct lcpfs_error *err);
 
+/* ---- ahead.c ---- */
+
+struct ahead_opts {
+	unsigned threads;     /* the caller's counts; 1: nothing is done ahead */
+	size_t window_bytes;  /* decoded and not yet read, about */
+	entry_warn_fn *warn;  /* of contents, on the caller's thread */
+	void *warn_arg;
+};
+/*
+ * What `from`, which can detach, yields, walked and decoded ahead on other threads; contents by view. The source's own warnings belong into
+ * ahead_tell while it is walked, so that they come in order. Owns `from` from now on, but for a failure.
+ */
+int ahead_open(struct entry_source **out, struct entry_source *from, const struct ahead_opts *o, struct lcpfs_error *err);
+void ahead_tell(struct entry_source *a, const char *path, const struct lcpfs_error *why);
+
 /* ---- ds_source.c ---- */
 
 struct ds_source_opts {

@@ -38,7 +38,9 @@ void run_told_source(void *arg, const char *path, const struct lcpfs_error *why)
 
 	if (r->ds_sink)
 		ds_sink_keep(r->ds_sink, path);
-	if (r->host_sink)
+	if (r->ahead)
+		ahead_tell(r->ahead, path, why);
+	else if (r->host_sink)
 		host_sink_tell(r->host_sink, path, why);
 	else
 		run_told(r, path, why);
@@ -64,6 +66,16 @@ static bool run_tick(void *arg, uint64_t entries, uint64_t bytes)
 	return r->o->progress(r->o->arg, &p);
 }
 
+static int read_ahead(struct run *r, struct entry_source **f, struct lcpfs_error *err)
+{
+	struct ahead_opts o = { .threads = r->threads, .window_bytes = r->window_bytes, .warn = run_told, .warn_arg = r };
+	int rc = ahead_open(&r->ahead, *f, &o, err);
+
+	if (!rc)
+		*f = r->ahead;
+	return rc;
+}
+
 int run_copy(struct run *r, struct entry_source *src, bool check_links, struct entry_sink *sink, struct lcpfs_error *err)
 {
 	struct filter_opts fo = { .tree = r->o, .stats = &r->st, .check_links = check_links, .warn = run_told_source, .warn_arg = r };
@@ -72,8 +84,12 @@ int run_copy(struct run *r, struct entry_source *src, bool check_links, struct e
 
 	if (rc)
 		return rc;
-	rc = entry_copy(f, sink, r->o->progress ? run_tick : NULL, r, err);
+	if (r->threads && f->ops->detach && !sink->ops->take)
+		rc = read_ahead(r, &f, err);
+	if (!rc)
+		rc = entry_copy(f, sink, r->o->progress ? run_tick : NULL, r, err);
 	f->ops->close(f);
+	r->ahead = NULL;
 	return rc;
 }
 

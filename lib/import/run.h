@@ -11,6 +11,9 @@ struct run {
 	const char *phase;
 	struct entry_sink *ds_sink;      /* what the source warns of is kept there; NULL: the sink is no dataset */
 	struct entry_sink *host_sink;    /* what the source warns of goes through there, in sequence; NULL: no host tree */
+	struct entry_source *ahead;      /* so does what it warns of while it is read ahead; NULL: it is not */
+	unsigned threads;                /* for that; 0: it is not wanted */
+	size_t window_bytes;
 	char first[200];                 /* the first warning */
 	uint64_t told_ns;                /* when progress was told last */
 };

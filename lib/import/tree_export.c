@@ -49,6 +49,13 @@ int tree_operand(struct lcpfs_dataset *ds, const char *path, const struct lcpfs_
 	return *base ? 0 : lcpfs_nomem(err);
 }
 
+/* Each thread holds a decoded pack or record, and what it was decoded from. */
+static void set_threads(struct run *r, const struct spa *s)
+{
+	r->threads = (unsigned)MAX(MIN(s->threads, s->memory / (8 * MiB)), 1);
+	r->window_bytes = s->memory / 8;
+}
+
 int tree_source(struct entry_source **out, struct run *r, struct lcpfs_dataset *ds, uint64_t ino, const char *base,
                 struct lcpfs_error *err)
 {
@@ -70,14 +77,6 @@ static int send_tree(struct run *r, struct lcpfs_dataset *ds, uint64_t ino, cons
 	return rc;
 }
 
-/* Each thread holds a decoded pack or record, and what it was decoded from. */
-static unsigned threads_for(const struct lcpfs_dataset *ds)
-{
-	const struct spa *s = ds->ds->spa;
-
-	return (unsigned)MAX(MIN(s->threads, s->memory / (8 * MiB)), 1);
-}
-
 int lcpfs_tree_export(struct lcpfs_dataset *ds, const char *path, const char *target, const struct lcpfs_tree_opts *o,
                       struct lcpfs_tree_stats *st, struct lcpfs_error *err)
 {
@@ -89,7 +88,8 @@ int lcpfs_tree_export(struct lcpfs_dataset *ds, const char *path, const char *ta
 	int rc = run_begin(&r, o, "extracting", err);
 
 	ho.warn_arg = &r;
-	ho.threads = threads_for(ds);
+	set_threads(&r, ds->ds->spa);
+	ho.threads = r.threads;
 	if (r.o->flags & LCPFS_TREE_OVERWRITE)
 		ho.flags |= HOST_SINK_OVERWRITE;
 	if (r.o->flags & LCPFS_TREE_NO_OWNER)
@@ -119,6 +119,7 @@ int lcpfs_tree_archive(struct lcpfs_dataset *ds, const char *path, int fd, const
 	int rc = run_begin(&r, o, "archiving", err);
 
 	ao.warn_arg = &r;
+	set_threads(&r, ds->ds->spa);
 	if (!rc)
 		rc = tree_operand(ds, path, r.o, &ino, &base, err);
 	if (!rc)

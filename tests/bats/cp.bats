@@ -181,3 +181,25 @@ load common
 	[[ "$output" != *reflink* ]]
 	fsck_clean
 }
+
+@test "out of an image, the same with one thread and with eight" {
+	sample
+	head -c 9000000 /dev/urandom >rootfs/big
+	truncate -s 20M rootfs/big
+	for i in $(seq 300); do echo "$i" >"rootfs/etc/n$i"; done
+	ln rootfs/big rootfs/etc/a
+	lcpfs-update -q tank.img rootfs
+	lcpfs-cp -a -j1 tank.img:/ one
+	lcpfs-cp -a -j8 tank.img:/ eight
+	diff -r --no-dereference rootfs one
+	(cd one && find . -printf '%p %y %m %s %n %U %G %T@ %l %b\n' | sort) >one.list
+	(cd eight && find . -printf '%p %y %m %s %n %U %G %T@ %l %b\n' | sort) >eight.list
+	diff one.list eight.list
+	diff -r --no-dereference one eight
+	# what is in the way is told the same way
+	mkdir -p bad1/etc/n150 bad8/etc/n150
+	run_status 1 lcpfs-cp -a -j1 tank.img:/etc/. bad1/etc
+	said=$output
+	run_status 1 lcpfs-cp -a -j8 tank.img:/etc/. bad8/etc
+	[ "$output" = "$said" ]
+}

@@ -71,3 +71,19 @@ load common
 	run_status 3 lcpfs-tar -c -f t.tar t.img
 	[ -s t.tar ]
 }
+
+@test "the archive is the same for any number of threads" {
+	sample
+	head -c 9000000 /dev/urandom >rootfs/big
+	truncate -s 20M rootfs/big
+	for i in $(seq 300); do echo "$i" >"rootfs/etc/n$i"; done
+	lcpfs-update -q tank.img rootfs
+	lcpfs-tar -c -j1 -f one.tar tank.img
+	lcpfs-tar -c -j8 -f eight.tar tank.img
+	cmp one.tar eight.tar
+	lcpfs-tar -c -j8 --memory 32M -f little.tar tank.img
+	cmp one.tar little.tar
+	mkdir out
+	tar -C out -xf one.tar
+	diff -r --no-dereference rootfs out
+}

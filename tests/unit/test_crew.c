@@ -74,7 +74,7 @@ static int give_detach(struct entry_source *s, struct entry_content **out, struc
 
 static void give_close(struct entry_source *s) { ((struct giver *)s)->from->ops->close(((struct giver *)s)->from); }
 
-static const struct entry_source_ops give_ops = { give_next, NULL, give_close, give_detach };
+static const struct entry_source_ops give_ops = { give_next, NULL, give_close, give_detach, NULL };
 
 static void note(void *arg, const char *path, const struct lcpfs_error *why) { buf_printf(arg, "%s: %s\n", path, why->msg); }
 

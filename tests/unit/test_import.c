@@ -511,7 +511,7 @@ static void made_close(struct entry_source *src)
 
 static int store_made(struct place *p, const struct made *m, size_t n, uint32_t flags)
 {
-	static const struct entry_source_ops ops = { made_next, made_read, made_close, NULL };
+	static const struct entry_source_ops ops = { made_next, made_read, made_close, NULL, NULL };
 	struct made_source s = { .src.ops = &ops, .m = m, .n = n };
 	struct lcpfs_tree_opts o = { .flags = flags };
 	struct ds_sink_opts so = { .warn = run_told, .exact = flags & LCPFS_TREE_DELETE };
