@@ -173,7 +173,7 @@ class Image:
             kind, flags, n = struct.unpack_from('<HHI', plain, at)
             p = plain[at + 8:at + 8 + n]
             at += 8 + n
-            if kind == 3:
+            if kind == 3 and p != b'reflink':
                 raise Bad('feature %s is not known' % p.decode())
             elif kind == 18:
                 number, _, profile, width, _, ashift = struct.unpack_from('<IHBBBB', p)

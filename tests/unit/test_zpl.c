@@ -806,7 +806,8 @@ static void op_share(struct model *m, struct fixture *f, bool whole)
 		did(lcpfs_reflink(a, b, &err));
 		if (from != to) {
 			resize(to, from->size);
-			memcpy(to->data, from->data, from->size);
+			if (from->size)
+				memcpy(to->data, from->data, from->size);
 		}
 	} else if (from == to && off < at + len && at < off + len) {
 		is_int(lcpfs_reflink_range(a, off, len, b, at, &err), len ? -LCPFS_EINVAL : 0);
@@ -814,7 +815,8 @@ static void op_share(struct model *m, struct fixture *f, bool whole)
 		did(lcpfs_reflink_range(a, off, len, b, at, &err));
 		if (len && at + len > to->size)
 			resize(to, at + len);
-		memcpy(to->data + at, from->data + off, len);
+		if (len)
+			memcpy(to->data + at, from->data + off, len);
 	}
 	lcpfs_file_close(a, NULL);
 	lcpfs_file_close(b, NULL);
