@@ -17,7 +17,7 @@ static const struct { const char *job, *verbs; } jobs[] = {
 	{ "look", "ls cat stat find du tree info df dump" },
 	{ "keep history", "snap clone promote rollback diff versions hold dataset prop" },
 	{ "move", "send recv stream sync" },
-	{ "keep healthy", "scrub fsck balance" },
+	{ "keep healthy", "scrub fsck bench balance" },
 };
 
 /* mkfs and fsck carry the names that mkfs -t and fsck look for. */

@@ -32,9 +32,22 @@ static void count_overhead(struct shard *s)
 	s->overhead = arc_table_bytes(s->table) + arc_ghosts_bytes(&s->ghosts);
 }
 
+/* What is done under it is short, but now and then a barrier: spinning a while beats sleeping and being woken. */
+static void lock_init(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+	pthread_mutex_init(lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
 static bool shard_init(struct shard *s, size_t cap)
 {
-	pthread_mutex_init(&s->lock, NULL);
+	lock_init(&s->lock);
 	pthread_cond_init(&s->landed, NULL);
 	s->cap = cap;
 	s->table = arc_table_new(TABLE_MIN);

@@ -129,7 +129,7 @@ struct arc_obj *arc_make_room(struct shard *s, size_t want)
 		gone = arc_reap(s);
 	while (any && s->bytes + s->overhead + want > s->cap) {
 		/* beside other threads a barrier is a system call: one for several */
-		size_t more = guard_alone() || !guard_plain ? 0 : s->cap / 512;
+		size_t more = guard_alone() || !guard_plain ? 0 : s->cap / 128;
 
 		chain = take_out(s, s->bytes + s->overhead + want - s->cap + more);
 		any = settle(s, chain, &gone);

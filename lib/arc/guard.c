@@ -13,6 +13,7 @@ static struct guard *guards; /* only grows; a guard whose thread ended is given 
 static pthread_mutex_t guards_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t leave_key;
+static bool have_key; /* without one guards of ended threads would add up, so there are none */
 static unsigned n_threads;
 
 static bool membarrier(int cmd)
@@ -34,8 +35,7 @@ static void leave(void *arg)
 static void init(void)
 {
 	guard_plain = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
-	if (pthread_key_create(&leave_key, leave))
-		abort(); /* a process has 1024; without one the guards of ended threads would add up */
+	have_key = pthread_key_create(&leave_key, leave) == 0;
 }
 
 void guard_init(void)
@@ -63,11 +63,11 @@ struct guard *guard_join(void)
 {
 	struct guard *g;
 
-	if (guard_me)
+	if (guard_me || !have_key)
 		return guard_me;
 	pthread_mutex_lock(&guards_lock);
 	g = guard_take();
-	if (g && pthread_setspecific(leave_key, g))
+	if (g && pthread_setspecific(leave_key, g)) /* it stays free for another */
 		g = NULL;
 	if (g) {
 		g->in_use = true;

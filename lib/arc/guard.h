@@ -32,7 +32,7 @@ extern _Thread_local struct guard *guard_me __attribute__((tls_model("initial-ex
 extern bool guard_plain; /* membarrier works: slots are written plainly */
 
 void guard_init(void);
-struct guard *guard_join(void); /* this thread's guard, NULL: out of memory */
+struct guard *guard_join(void); /* this thread's guard; NULL: none to be had, references are counted under the lock then */
 /* What this thread took out of tables before is seen by all, and what others have in slots is seen here. false: cannot be had. */
 bool guard_barrier(void);
 bool guard_alone(void);         /* no other thread has a guard: the barrier costs nothing */
