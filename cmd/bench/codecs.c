@@ -9,7 +9,7 @@
 #include "bench/bench.h"
 #include "codec/codec.h"
 
-#define BLOCK (1u << 20)
+#define BLOCK (256u << 10)
 #define BLOCKS 4u /* of a corpus */
 
 struct data {
