@@ -49,10 +49,10 @@ quick() { lcpfs-bench --seconds 0.001 --size 64M --memory 32M -j 2 "$@"; }
 	run_status 2 quick file
 	run_status 2 lcpfs-bench --seconds 0
 	run_status 2 lcpfs-bench --size 1M
-	lcpfs-bench --seconds 100 -p hash >out 2>err &
+	lcpfs-bench --seconds 20 -p hash >out 2>err &
 	pid=$!
 	sleep 0.5
-	kill -INT $pid
+	kill -TERM $pid
 	wait $pid && false
 	[ ! -s out ]
 }
