@@ -38,6 +38,10 @@ static int emit(struct zio *z, uint64_t addr, const void *stored, size_t psize, 
 		return rc;
 	if (padded > OUT_BYTES)
 		return write_direct(z, addr, stored, psize, padded, err);
+	if (psize >= DIRECT_MIN && psize == padded) { /* a write of its own costs less than a copy */
+		rc = flush_out(z, err);
+		return rc ? rc : vdev_write(z->vdev, addr, stored, psize, err);
+	}
 	if (!z->out_len)
 		z->out_addr = addr;
 	memcpy(z->out + z->out_len, stored, psize);

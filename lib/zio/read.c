@@ -118,6 +118,9 @@ int zio_read_head(struct zio *z, const struct blkptr *bp, void *buf, size_t want
 
 int zio_read(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err)
 {
+	/* whole sectors kept plain need no other place on the way */
+	if (bp->comp == CODEC_NONE && bp->psize == bp->lsize && bp->psize % SECTOR == 0)
+		return fetch(z, bp, buf, err);
 	return zio_read_head(z, bp, buf, bp->lsize, err);
 }
 

@@ -14,10 +14,49 @@
 #include "base/log.h"
 #include "base/util.h"
 
-static void job_free(struct zio_job *j)
+void *zio_buf_get(struct zio *z, size_t len)
 {
-	free(j->buf);
-	free(j->stored);
+	void *buf = NULL;
+
+	if (len >= SPARE_MIN) {
+		pthread_mutex_lock(&z->ctx_lock);
+		for (unsigned i = z->n_spare; i-- > 0 && !buf;) {
+			if (z->spare[i].len != len)
+				continue;
+			buf = z->spare[i].buf;
+			z->spare[i] = z->spare[--z->n_spare];
+			z->spare_bytes -= len;
+		}
+		pthread_mutex_unlock(&z->ctx_lock);
+	}
+	return buf ? buf : malloc(len);
+}
+
+void zio_buf_put(struct zio *z, void *buf, size_t len)
+{
+	void *old[SPARES + 1] = { buf };
+	unsigned n = 1;
+
+	if (buf && len >= SPARE_MIN && len <= SPARE_BYTES) {
+		pthread_mutex_lock(&z->ctx_lock);
+		for (n = 0; z->n_spare == SPARES || z->spare_bytes + len > SPARE_BYTES; n++) {
+			old[n] = z->spare[0].buf;
+			z->spare_bytes -= z->spare[0].len;
+			memmove(z->spare, z->spare + 1, --z->n_spare * sizeof z->spare[0]);
+		}
+		z->spare[z->n_spare].buf = buf;
+		z->spare[z->n_spare++].len = len;
+		z->spare_bytes += len;
+		pthread_mutex_unlock(&z->ctx_lock);
+	}
+	while (n--)
+		free(old[n]);
+}
+
+static void job_free(struct zio *z, struct zio_job *j)
+{
+	zio_buf_put(z, j->buf, j->len);
+	zio_buf_put(z, j->stored, j->len);
 	free(j);
 }
 
@@ -27,7 +66,7 @@ static void job_pack(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
 	size_t n = 0;
 
 	if (ctx && j->codec.id != CODEC_NONE && j->len > SECTOR) {
-		j->stored = malloc(j->len);
+		j->stored = zio_buf_get(z, j->len);
 		j->codec = codec_choose(ctx, j->codec, j->buf, j->len);
 		if (j->stored)
 			n = codec_compress(ctx, j->codec, j->buf, j->len, j->stored, j->len);
@@ -38,10 +77,10 @@ static void job_pack(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
 	if (n) {
 		j->bp.comp = j->codec.id;
 		j->bp.psize = (uint32_t)n;
-		free(j->buf);
+		zio_buf_put(z, j->buf, j->len);
 		j->buf = NULL;
 	} else {
-		free(j->stored);
+		zio_buf_put(z, j->stored, j->len);
 		j->stored = j->buf;
 		j->buf = NULL;
 		j->bp.psize = j->bp.lsize;
@@ -92,7 +131,7 @@ static void drain(struct zio *z)
 		z->in_flight -= j->len;
 		z->jobs--;
 		pthread_cond_broadcast(&z->room);
-		job_free(j);
+		job_free(z, j);
 	}
 	z->draining = false;
 	pthread_cond_broadcast(&z->room);
@@ -187,6 +226,8 @@ void zio_destroy(struct zio *z)
 		free(c);
 		c = next;
 	}
+	for (unsigned i = 0; i < z->n_spare; i++)
+		free(z->spare[i].buf);
 	free(z->out);
 	pthread_cond_destroy(&z->work);
 	pthread_cond_destroy(&z->room);
@@ -266,7 +307,7 @@ int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf,
 		pthread_cond_wait(&z->room, &z->lock);
 	rc = z->failed ? fail_again(z, err) : 0;
 	if (rc)
-		job_free(j);
+		job_free(z, j);
 	else
 		enqueue(z, j);
 	pthread_mutex_unlock(&z->lock);

@@ -37,6 +37,11 @@ int zio_read_node(struct zio *z, const struct blkptr *bp, uint8_t **ptrs_body, u
 /* Called in submission order, on any thread, one at a time, with rc 0 and bp or the failure. Must be short and not call zio. */
 typedef void zio_done_fn(void *arg, int rc, const struct blkptr *bp, const struct lcpfs_error *why);
 /*
+ * A buffer for zio_submit, as from malloc; large ones are those of blocks written before, so that the kernel need not give
+ * pages, cleared, for each. NULL: out of memory. Any thread.
+ */
+void *zio_buf_get(struct zio *z, size_t len);
+/*
  * Queue a data block. `buf` (malloc'ed, len bytes) is zio's from now on, also on failure. Waits while the window is full. 0: done is called,
  * be it with a failure; else it is not. After a first failure of any job everything later fails with the same error, until close.
  */

@@ -7,6 +7,10 @@
 
 #define ZIO_THREADS_MAX 64u
 #define OUT_BYTES ((size_t)2 << 20)
+#define DIRECT_MIN ((size_t)256 << 10)
+#define SPARE_MIN ((size_t)256 << 10) /* smaller buffers malloc has at hand */
+#define SPARE_BYTES ((size_t)8 << 20)
+#define SPARES 16u
 
 struct zio_job {
 	struct zio_job *next, *next_todo; /* in order of submission; waiting for a worker */
@@ -49,8 +53,11 @@ struct zio {
 	int failed;                    /* first failure; sticky */
 	struct lcpfs_error why;
 
-	pthread_mutex_t ctx_lock;      /* decompression contexts for readers of any thread */
+	pthread_mutex_t ctx_lock;      /* decompression contexts for readers of any thread, spare buffers */
 	struct zio_ctx *free_ctx;
+	struct { void *buf; size_t len; } spare[SPARES];
+	unsigned n_spare;
+	size_t spare_bytes;
 	struct zio_stats stats;
 };
 
@@ -61,6 +68,8 @@ struct zio {
 int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored, struct lcpfs_error *err);
 /* The pipeline is broken for good, if it was not before. Called without z->lock. */
 void zio_fail(struct zio *z, int rc, const struct lcpfs_error *why);
+/* A buffer of len bytes, malloc'ed once, that is of no use any more; NULL: nothing. */
+void zio_buf_put(struct zio *z, void *buf, size_t len);
 /* A codec context for this call; NULL when out of memory. */
 struct zio_ctx *zio_ctx_get(struct zio *z);
 void zio_ctx_put(struct zio *z, struct zio_ctx *c);

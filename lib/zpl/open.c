@@ -148,7 +148,7 @@ int open_record(struct dataset *ds, uint64_t ino, uint64_t off, uint32_t rec_byt
 	o.data_id = zi->i.data_id;
 	o.len = zi->i.size > off ? (uint32_t)MIN(zi->i.size - off, rec_bytes) : 0;
 	o.had = o.len;
-	o.buf = malloc(rec_bytes);
+	o.buf = zio_buf_get(ds->spa->zio, rec_bytes);
 	if (!o.buf)
 		return lcpfs_nomem(err);
 	if (o.len && (from || to < o.len))

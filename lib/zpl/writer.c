@@ -65,7 +65,7 @@ static int put_records(struct zpl_writer *w, uint64_t off, const uint8_t *p, siz
 
 		if (w->len && w->rec_off != off - from && (rc = seal_record(w, err)))
 			return rc;
-		if (!w->buf && !(w->buf = malloc(w->rec_bytes)))
+		if (!w->buf && !(w->buf = zio_buf_get(w->ds->spa->zio, w->rec_bytes)))
 			return lcpfs_nomem(err);
 		w->rec_off = off - from;
 		memset(w->buf + w->len, 0, from - w->len);
