@@ -10,19 +10,28 @@ typedef struct { uint8_t b[4]; } le32;
 typedef struct { uint8_t b[6]; } le48;
 typedef struct { uint8_t b[8]; } le64;
 
-static inline uint64_t le_load(const uint8_t *p, unsigned n)
+/* The low n <= 8 bytes. Where n is known, compilers make one move of the copy, and would not of the loop. */
+static inline __attribute__((always_inline)) uint64_t le_load(const uint8_t *p, unsigned n)
 {
 	uint64_t v = 0;
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	memcpy(&v, p, n);
+#else
 	for (unsigned i = 0; i < n; i++)
 		v |= (uint64_t)p[i] << (8 * i);
+#endif
 	return v;
 }
 
-static inline void le_store(uint8_t *p, unsigned n, uint64_t v)
+static inline __attribute__((always_inline)) void le_store(uint8_t *p, unsigned n, uint64_t v)
 {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	memcpy(p, &v, n);
+#else
 	for (unsigned i = 0; i < n; i++)
 		p[i] = (uint8_t)(v >> (8 * i));
+#endif
 }
 
 static inline uint16_t le16_get(le16 x) { return (uint16_t)le_load(x.b, 2); }

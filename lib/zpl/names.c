@@ -72,8 +72,8 @@ static int visit_entry(const struct bt_item *it, zpl_dir_visit *visit, void *arg
 {
 	char name[NAME_MAX_BYTES + 1];
 	size_t len = it->klen - 9u;
-	uint64_t ino, dir = be64_load(it->key + 1);
-	uint8_t type;
+	uint64_t ino = 0, dir = be64_load(it->key + 1);
+	uint8_t type = 0;
 	int rc = check_entry_name(dir, it->key + 9, len, err);
 
 	if (!rc)
