@@ -33,32 +33,16 @@ int ck_content_slice(struct tree_check *t, const struct bt_item *it, struct lcpf
 
 struct ck_slice *ck_content_find_slice(struct tree_check *t, uint64_t data_id)
 {
-	size_t lo = 0, hi = t->n_slice;
+	size_t i = ck_find(t->slice, t->n_slice, sizeof *t->slice, data_id, &t->near_slice);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (t->slice[mid].data_id < data_id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < t->n_slice && t->slice[lo].data_id == data_id ? &t->slice[lo] : NULL;
+	return i == SIZE_MAX ? NULL : &t->slice[i];
 }
 
 struct ck_extents *ck_content_find_extents(struct tree_check *t, uint64_t data_id)
 {
-	size_t lo = 0, hi = t->n_ext;
+	size_t i = ck_find(t->ext, t->n_ext, sizeof *t->ext, data_id, &t->near_ext);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (t->ext[mid].data_id < data_id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < t->n_ext && t->ext[lo].data_id == data_id ? &t->ext[lo] : NULL;
+	return i == SIZE_MAX ? NULL : &t->ext[i];
 }
 
 static bool extent_ok(const struct bt_item *it, struct blkptr *bp)

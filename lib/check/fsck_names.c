@@ -7,19 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static size_t index_of(const struct tree_check *t, uint64_t ino)
+static size_t index_of(struct tree_check *t, uint64_t ino)
 {
-	size_t lo = 0, hi = t->n_ino;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (t->ino[mid].ino < ino)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < t->n_ino && t->ino[lo].ino == ino ? lo : SIZE_MAX;
+	return ck_find(t->ino, t->n_ino, sizeof *t->ino, ino, &t->near_ino);
 }
 
 static bool is_dir(const struct tree_check *t, size_t i)
@@ -118,17 +108,9 @@ int ck_names_link(struct tree_check *t, const struct bt_item *it, struct lcpfs_e
 
 static struct ck_xattrs *xattrs_of(const struct tree_check *t, uint64_t ino)
 {
-	size_t lo = 0, hi = t->n_xattrs;
+	size_t near = 0, i = ck_find(t->xattrs, t->n_xattrs, sizeof *t->xattrs, ino, &near);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (t->xattrs[mid].ino < ino)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < t->n_xattrs && t->xattrs[lo].ino == ino ? &t->xattrs[lo] : NULL;
+	return i == SIZE_MAX ? NULL : &t->xattrs[i];
 }
 
 int ck_names_xattr(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err)
@@ -157,17 +139,9 @@ int ck_names_xattr(struct tree_check *t, const struct bt_item *it, struct lcpfs_
 
 static struct ck_linked *linked_of(const struct tree_check *t, uint64_t ino)
 {
-	size_t lo = 0, hi = t->n_linked;
+	size_t near = 0, i = ck_find(t->linked, t->n_linked, sizeof *t->linked, ino, &near);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (t->linked[mid].ino < ino)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < t->n_linked && t->linked[lo].ino == ino ? &t->linked[lo] : NULL;
+	return i == SIZE_MAX ? NULL : &t->linked[i];
 }
 
 /* An entry that leads to inode i. */
@@ -240,17 +214,9 @@ int ck_names_orphan(struct tree_check *t, const struct bt_item *it, struct lcpfs
 
 static bool is_orphan(const struct tree_check *t, uint64_t ino)
 {
-	size_t lo = 0, hi = t->n_orphan;
+	size_t near = 0;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (t->orphan[mid] < ino)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < t->n_orphan && t->orphan[lo] == ino;
+	return ck_find(t->orphan, t->n_orphan, sizeof *t->orphan, ino, &near) != SIZE_MAX;
 }
 
 /* Give every directory from i upwards the mark, as far as those that are on the path. */

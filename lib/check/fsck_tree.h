@@ -35,7 +35,46 @@ struct tree_check {
 	struct ck_linked *linked; size_t n_linked, cap_linked;
 	struct ck_xattrs *xattrs; size_t n_xattrs, cap_xattrs;
 	uint64_t *orphan; size_t n_orphan, cap_orphan;
+	size_t near_slice, near_ext, near_ino; /* where ck_find found what was looked for last */
 };
+
+/*
+ * Index of `id` in an array of n elements of `size` bytes in ascending order of the 64-bit number that each begins with;
+ * SIZE_MAX: not there. Numbers are given out in the order in which trees are walked, so that mostly the element after
+ * the last one found is meant, and evenly, so that another is not far from where its share of the range says.
+ */
+static inline __attribute__((always_inline)) size_t ck_find(const void *array, size_t n, size_t size, uint64_t id, size_t *near)
+{
+	const char *a = array;
+	size_t lo = 0, hi = n;
+
+#define ID_AT(i) (*(const uint64_t *)(const void *)(a + (i) * size))
+	if (*near + 1 < n && ID_AT(*near + 1) == id)
+		return ++*near;
+	if (*near < n && ID_AT(*near) == id)
+		return *near;
+	if (n > 64 && id > ID_AT(0) && id < ID_AT(n - 1)) {
+		size_t at = (size_t)((double)(id - ID_AT(0)) / (double)(ID_AT(n - 1) - ID_AT(0)) * (double)(n - 1));
+
+		at = MIN(at, n - 1);
+		if (at >= 16 && ID_AT(at - 16) < id)
+			lo = at - 15;
+		if (n - at > 16 && ID_AT(at + 16) >= id)
+			hi = at + 16;
+	}
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (ID_AT(mid) < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo >= n || ID_AT(lo) != id)
+		return SIZE_MAX;
+#undef ID_AT
+	return *near = lo;
+}
 
 /* A finding about an inode of this tree (ino 0: none). */
 #define TREE_REPORT(t, id, inum, ...) \
