@@ -348,9 +348,7 @@ static int node_lines(struct dump *d, const uint8_t *p, uint32_t psize, struct l
 	body = rc ? NULL : malloc(MAX(h.body_len, 1u));
 	if (!rc && (!body || !(ctx = codec_ctx_create())))
 		rc = lcpfs_nomem(err);
-	if (!rc && h.comp == CODEC_NONE && h.body_stored == h.body_len) {
-		memcpy(body, stored, h.body_len);
-	} else if (!rc && (h.comp == CODEC_NONE || codec_decompress(ctx, h.comp, stored, h.body_stored, body, h.body_len, &why))) {
+	if (!rc && zio_node_body(ctx, &h, stored, body, &why)) {
 		buf_printf(&d->b, "the body does not decode: %s", why.msg);
 		rc = out(d, err);
 		goto end;

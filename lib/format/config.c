@@ -3,6 +3,7 @@
 #include "base/le.h"
 #include "base/util.h"
 #include "format/config_impl.h"
+#include "format/node.h"
 #include "format/records.h"
 #include "hash/hash.h"
 #include <ctype.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 
 /* The features that this version knows; a name enters with the code that reads it. */
-static const char *const known_incompat[] = { FEATURE_REF, NULL };
+static const char *const known_incompat[] = { FEATURE_REF, FEATURE_COLUMNS, NULL };
 static const char *const known_ro_compat[] = { NULL };
 
 void config_init(struct config *c)

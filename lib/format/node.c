@@ -12,7 +12,7 @@ struct node_disk {
 	le32 nptr, body_stored, body_len;
 	le64 birth, tree_guid, seq;
 	le32 crc;
-	uint8_t zero[16];
+	uint8_t cols, zero[15];
 };
 _Static_assert(sizeof(struct node_disk) == NODE_HDR, "a node header is 64 bytes");
 _Static_assert(offsetof(struct node_disk, birth) == 20 && offsetof(struct node_disk, crc) == 44, "node header layout");
@@ -33,6 +33,7 @@ void node_hdr_encode(const struct node_hdr *h, uint8_t raw[NODE_HDR])
 	d.tree_guid = le64_put(h->tree_guid);
 	d.seq = le64_put(h->seq);
 	d.crc = le32_put(h->crc);
+	d.cols = h->cols;
 	memcpy(raw, &d, sizeof d);
 }
 
@@ -49,6 +50,8 @@ static int check_hdr(const struct node_hdr *h, size_t stored_len, struct lcpfs_e
 	if (NODE_HDR + ptrs + h->body_stored != stored_len)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "node: %u pointers and %u stored bytes in a block of %zu", h->nptr,
 		    h->body_stored, stored_len);
+	if (h->cols > NODE_COLS_MAX || (h->cols && (h->level || !h->comp)))
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "node: level %u, codec %u, %u columns", h->level, h->comp, h->cols);
 	if (!h->comp && !(h->flags & NODE_F_ENC) && h->body_stored != h->body_len)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "node: a plain body of %u bytes stored in %u", h->body_len,
 		    h->body_stored);
@@ -71,7 +74,7 @@ int node_hdr_decode(struct node_hdr *out, const uint8_t *raw, size_t stored_len,
 	if (d.version != NODE_VERSION || !is_all_zero(d.zero, sizeof d.zero))
 		return lcpfs_fail(err, LCPFS_EUNSUP, "node: version %u", d.version);
 	h = (struct node_hdr){
-		.level = d.level, .flags = d.flags, .comp = d.comp,
+		.level = d.level, .flags = d.flags, .comp = d.comp, .cols = d.cols,
 		.nptr = le32_get(d.nptr), .body_stored = le32_get(d.body_stored), .body_len = le32_get(d.body_len),
 		.birth = le64_get(d.birth), .tree_guid = le64_get(d.tree_guid), .seq = le64_get(d.seq),
 		.crc = le32_get(d.crc),
@@ -84,8 +87,8 @@ int node_hdr_decode(struct node_hdr *out, const uint8_t *raw, size_t stored_len,
 
 void node_hdr_print(const struct node_hdr *h, struct buf *out)
 {
-	buf_printf(out, "node level %u pointers %u body %u stored %u comp %u%s birth %" PRIu64 " tree %016" PRIx64
-	    " seq %" PRIu64 " crc32c %08x", h->level, h->nptr, h->body_len, h->body_stored, h->comp,
+	buf_printf(out, "node level %u pointers %u body %u stored %u comp %u cols %u%s birth %" PRIu64 " tree %016" PRIx64
+	    " seq %" PRIu64 " crc32c %08x", h->level, h->nptr, h->body_len, h->body_stored, h->comp, h->cols,
 	    h->flags & NODE_F_ENC ? " encrypted" : "", h->birth, h->tree_guid, h->seq, h->crc);
 }
 

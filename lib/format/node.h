@@ -14,16 +14,18 @@
 #define ITEM_PTRS_MAX 15u
 #define TREE_DEPTH_MAX 12u
 enum { NODE_F_ENC = 2 };
+#define FEATURE_COLUMNS "columns"    /* incompat: leaf bodies and tables of packs arranged by columns */
 
 /*
  * Header, 64 bytes:
  *   0 u32 magic 'LNOD'   4 u8 ver (1)  5 u8 level  6 u8 flags (bit1 enc)  7 u8 comp
  *   8 u32 nptr  12 u32 body_stored  16 u32 body_len  20 u64 birth  28 u64 tree_guid (of the writer)  36 u64 seq
- *  44 u32 crc32c of the whole stored node with this field zero (for salvage scans only)  48..63 zero
+ *  44 u32 crc32c of the whole stored node with this field zero (for salvage scans only)
+ *  48 u8 cols: 0, or the stored body is arranged by so many columns (node_cols.c)  49..63 zero
  * then nptr pointers of 96 bytes, then body_stored bytes.
  */
 struct node_hdr {
-	uint8_t level, flags, comp;
+	uint8_t level, flags, comp, cols;
 	uint32_t nptr, body_stored, body_len;
 	uint64_t birth, tree_guid, seq;
 	uint32_t crc;
@@ -31,6 +33,13 @@ struct node_hdr {
 void node_hdr_encode(const struct node_hdr *h, uint8_t raw[NODE_HDR]);
 /* All fields checked, and that header + pointers + body_stored == stored_len exactly, nptr*96 + body_len <= NODE_LIMIT. */
 int node_hdr_decode(struct node_hdr *out, const uint8_t *raw, size_t stored_len, struct lcpfs_error *err);
+/*
+ * A leaf body arranged by columns: out has room for len + NODE_COLS_MAX, of which len + the result are used; 0: not worth it.
+ * And back, exactly len bytes: what is not such an arrangement is CORRUPT (or a body that node_body_decode refuses).
+ */
+#define NODE_COLS_MAX 64u
+unsigned node_cols_encode(const uint8_t *body, size_t len, uint8_t *out);
+int node_cols_decode(const uint8_t *cols, unsigned n_cols, uint8_t *body, size_t len, struct lcpfs_error *err);
 void node_hdr_print(const struct node_hdr *h, struct buf *out);
 
 /*

@@ -244,6 +244,14 @@ static uint64_t floor_of(enum spa_admit kind, uint64_t total)
 	return kind == ADMIT_NORMAL ? slop(total) : kind == ADMIT_FREEING ? slop(total) / 2 : slop(total) / 4;
 }
 
+#define BLOCK_MAX (16 * MiB) /* no block decodes to more */
+
+/* What a change brings may become one block, which free space in pieces does not take: data is not cut to fit. */
+static bool in_one_piece(struct spa *s, uint64_t total, uint64_t extra)
+{
+	return total == UINT64_MAX || vdev_growable(s->vdev) >= extra || space_has_run(s->space, (uint32_t)div_up(MIN(extra, BLOCK_MAX), SECTOR));
+}
+
 /* 0: there is room, 1: not. Near the limit what is in flight is waited for, so that the answer does not depend on timing. */
 static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct lcpfs_error *err)
 {
@@ -252,7 +260,7 @@ static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct l
 
 	room(s, &total, &used, &avail);
 	need = extra + 2 * pending_bytes(s) + floor_of(kind, total) + s->priv->n_ref * (uint64_t)NODE_TARGET;
-	if (avail >= need + zio_in_flight(s->zio))
+	if (avail >= need + zio_in_flight(s->zio) + (kind == ADMIT_NORMAL ? 2 * slop(total) : 0))
 		return 0;
 	/* how many leaves of REF change is known once they did */
 	rc = spa_ref_settle(s, err);
@@ -261,7 +269,7 @@ static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct l
 	if (rc)
 		return rc;
 	room(s, &total, &used, &avail);
-	if (avail >= extra + 2 * pending_bytes(s) + floor_of(kind, total))
+	if (avail >= extra + 2 * pending_bytes(s) + floor_of(kind, total) && (kind != ADMIT_NORMAL || in_one_piece(s, total, extra)))
 		return 0;
 	lcpfs_fail(err, LCPFS_ENOSPC, "%s is full: %" PRIu64 " bytes free, %" PRIu64 " of them kept in reserve", s->name, avail, slop(total));
 	return 1;

@@ -112,7 +112,8 @@ static void spa_destroy(struct spa *s)
 
 static int open_zio(struct spa *s, struct lcpfs_error *err)
 {
-	struct zio_opts o = { .threads = s->threads, .window_bytes = s->memory / 4, .csum = vdev_config(s->vdev)->csum };
+	struct zio_opts o = { .threads = s->threads, .window_bytes = s->memory / 4, .csum = vdev_config(s->vdev)->csum,
+		.columns = config_has_feature(&vdev_config(s->vdev)->incompat, FEATURE_COLUMNS) };
 	int rc = zio_create(&s->zio, s->vdev, s->space, &o, err);
 
 	if (rc)

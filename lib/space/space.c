@@ -298,6 +298,18 @@ int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr,
 	return rc;
 }
 
+bool space_has_run(struct space *s, uint32_t sectors)
+{
+	struct chunk *c;
+	uint32_t at;
+	bool yes;
+
+	pthread_mutex_lock(&s->lock);
+	yes = !sectors || !space_find(s, sectors, &c, &at, NULL);
+	pthread_mutex_unlock(&s->lock);
+	return yes;
+}
+
 static int free_range(struct space *s, uint64_t addr, uint32_t sectors, bool counted, bool fresh, struct lcpfs_error *err)
 {
 	struct chunk *c = find_chunk(s, (uint32_t)(addr >> 32));

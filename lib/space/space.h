@@ -40,6 +40,8 @@ int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned 
  * LCPFS_ENOSPC when there is no run: the caller grows the pool and tries again.
  */
 int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err);
+/* Whether space_alloc would find so many now. */
+bool space_has_run(struct space *s, uint32_t sectors);
 /*
  * Give up a block. `fresh`: allocated since the last commit, allocatable when released; else when settled. Freeing what is not used is
  * LCPFS_ECORRUPT (a double free), nothing changes.

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "format/node.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,7 +120,7 @@ static int create_config(struct vdev *v, const struct vdev_create *c, struct lcp
 		return lcpfs_nomem(err);
 	g->groups[0].devs[0] = DEV_ID;
 	g->groups[0].n_devs = 1;
-	return 0;
+	return config_add_feature(&g->incompat, FEATURE_COLUMNS, err);
 }
 
 /* An image begins as a hole; a disk has old content where the labels go. */

@@ -129,33 +129,50 @@ int zio_write_stored(struct zio *z, const void *stored, struct blkptr *bp, struc
 	return rc ? rc : zio_place(z, bp, true, stored, err);
 }
 
+/* The body, arranged and compressed or as it is, behind the header's place; the header's fields about it. */
+static int body_put(struct zio *z, const uint8_t *body, uint32_t body_len, struct node_hdr *h, uint8_t *to, struct lcpfs_error *err)
+{
+	uint8_t *cols = z->columns && !h->level ? malloc(body_len + NODE_COLS_MAX) : NULL;
+	size_t n;
+
+	if (z->columns && !h->level && !cols)
+		return lcpfs_nomem(err);
+	h->cols = cols ? (uint8_t)node_cols_encode(body, body_len, cols) : 0;
+	n = codec_compress(z->ctx, (struct codec_spec){ CODEC_ZSTD, 3 }, h->cols ? cols : body, body_len + h->cols, to, body_len);
+	free(cols);
+	h->comp = n ? CODEC_ZSTD : CODEC_NONE;
+	if (!n) {
+		h->cols = 0;
+		memcpy(to, body, body_len);
+		n = body_len;
+	}
+	h->body_stored = (uint32_t)n;
+	return 0;
+}
+
 int zio_write_node(struct zio *z, bool counted, unsigned level, uint64_t tree_guid, const uint8_t *ptrs, uint32_t nptr,
                    const uint8_t *body, uint32_t body_len, struct blkptr *bp, struct lcpfs_error *err)
 {
-	size_t head = NODE_HDR + (size_t)nptr * PTR_LEN, n;
+	size_t head = NODE_HDR + (size_t)nptr * PTR_LEN, len;
 	uint8_t *stored = malloc(head + body_len);
 	struct node_hdr h = { .level = (uint8_t)level, .nptr = nptr, .body_len = body_len, .tree_guid = tree_guid };
 	int rc = stored ? zio_wait(z, err) : lcpfs_nomem(err);
 
+	if (!rc)
+		rc = body_put(z, body, body_len, &h, stored + head, err);
 	if (rc) {
 		free(stored);
 		return rc;
 	}
 	if (nptr)
 		memcpy(stored + NODE_HDR, ptrs, (size_t)nptr * PTR_LEN);
-	n = codec_compress(z->ctx, (struct codec_spec){ CODEC_ZSTD, 3 }, body, body_len, stored + head, body_len);
-	h.comp = n ? CODEC_ZSTD : CODEC_NONE;
-	if (!n) {
-		memcpy(stored + head, body, body_len);
-		n = body_len;
-	}
-	h.body_stored = (uint32_t)n;
+	len = head + h.body_stored;
 	h.birth = z->txg;
 	h.seq = ++z->node_seq;
 	node_hdr_encode(&h, stored);
-	le_store(stored + 44, 4, crc32c(0, stored, head + n));
+	le_store(stored + 44, 4, crc32c(0, stored, len));
 	*bp = (struct blkptr){ .kind = PTR_NODE, .level = (uint8_t)level, .flags = nptr ? 0 : PTR_NOPTR, .lsize = body_len,
-		.psize = (uint32_t)(head + n), .comp = h.comp, .csum = z->csum->id };
+		.psize = (uint32_t)len, .comp = h.comp, .csum = z->csum->id };
 	z->csum->digest(stored, bp->psize, bp->hash);
 	rc = zio_place(z, bp, counted, stored, err);
 	free(stored);

@@ -124,11 +124,28 @@ int zio_read(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_err
 	return zio_read_head(z, bp, buf, bp->lsize, err);
 }
 
+int zio_node_body(struct codec_ctx *c, const struct node_hdr *h, const uint8_t *stored, uint8_t *body, struct lcpfs_error *err)
+{
+	uint8_t *cols;
+	int rc;
+
+	if (!h->cols)
+		return codec_decompress(c, h->comp, stored, h->body_stored, body, h->body_len, err);
+	cols = malloc(h->body_len + NODE_COLS_MAX);
+	if (!cols)
+		return lcpfs_nomem(err);
+	rc = codec_decompress(c, h->comp, stored, h->body_stored, cols, h->body_len + h->cols, err);
+	if (!rc)
+		rc = node_cols_decode(cols, h->cols, body, h->body_len, err);
+	free(cols);
+	return rc;
+}
+
 static int node_open(struct zio *z, const struct blkptr *bp, const uint8_t *stored, uint8_t **out, uint32_t *nptr,
                      struct lcpfs_error *err)
 {
 	struct node_hdr h;
-	struct blkptr body;
+	struct zio_ctx *c;
 	uint8_t *block;
 	size_t head;
 	int rc = node_hdr_decode(&h, stored, bp->psize, err);
@@ -137,14 +154,16 @@ static int node_open(struct zio *z, const struct blkptr *bp, const uint8_t *stor
 		return rc;
 	if (h.level != bp->level || h.body_len != bp->lsize || h.comp != bp->comp || !h.nptr != !!(bp->flags & PTR_NOPTR))
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "its header and its pointer disagree");
-	head = NODE_HDR + (size_t)h.nptr * PTR_LEN;
-	block = malloc(head - NODE_HDR + h.body_len);
-	if (!block)
-		return lcpfs_nomem(err);
-	memcpy(block, stored + NODE_HDR, head - NODE_HDR);
-	body = *bp;
-	body.psize = h.body_stored;
-	rc = decode(z, &body, stored + head, block + (head - NODE_HDR), h.body_len, err);
+	head = (size_t)h.nptr * PTR_LEN;
+	block = malloc(head + h.body_len);
+	c = zio_ctx_get(z);
+	if (!block || !c) {
+		rc = lcpfs_nomem(err);
+	} else {
+		memcpy(block, stored + NODE_HDR, head);
+		rc = zio_node_body(c->codec, &h, stored + NODE_HDR + head, block + head, err);
+	}
+	zio_ctx_put(z, c);
 	if (rc) {
 		free(block);
 		return rc;

@@ -15,7 +15,12 @@
 #include "vdev/vdev.h"
 
 struct zio;
-struct zio_opts { unsigned threads; size_t window_bytes; /* decoded bytes in flight */ uint8_t csum; };
+struct zio_opts {
+	unsigned threads;
+	size_t window_bytes; /* decoded bytes in flight */
+	uint8_t csum;
+	bool columns;        /* leaves are written by columns: the pool has that feature */
+};
 int zio_create(struct zio **out, struct vdev *v, struct space *s, const struct zio_opts *o, struct lcpfs_error *err);
 void zio_destroy(struct zio *z);
 void zio_set_txg(struct zio *z, uint64_t txg); /* births of what is written from now on; call with nothing in flight */
@@ -56,6 +61,10 @@ uint64_t zio_in_flight(struct zio *z);
 /* Write a stored block as it is (received): bp's kind, lsize, psize, comp, csum, hash are set; addr and birth come back. Verifies the hash. Ordered like submit. */
 int zio_write_stored(struct zio *z, const void *stored, struct blkptr *bp, struct lcpfs_error *err);
 /* A node: header, pointers, compressed body. counted = false for nodes of the space tree. Ordered like submit. */
+/*
+ * What a stored node's body decodes to: h->body_len bytes. c: a context for this call.
+ */
+int zio_node_body(struct codec_ctx *c, const struct node_hdr *h, const uint8_t *stored, uint8_t *body, struct lcpfs_error *err);
 int zio_write_node(struct zio *z, bool counted, unsigned level, uint64_t tree_guid, const uint8_t *ptrs, uint32_t nptr,
                    const uint8_t *body, uint32_t body_len, struct blkptr *bp, struct lcpfs_error *err);
 /* Everything placed so far is handed to the device (not flushed). */

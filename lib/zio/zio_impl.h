@@ -30,6 +30,7 @@ struct zio {
 	struct vdev *vdev;
 	struct space *space;
 	const struct hash_algo *csum;
+	bool columns;
 	uint64_t txg;
 	int (*grow)(void *arg, uint32_t sectors, struct lcpfs_error *err);
 	void *grow_arg;

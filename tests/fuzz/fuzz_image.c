@@ -11,6 +11,7 @@
 #include "format/node.h"
 #include "hash/hash.h"
 #include "sample.h"
+#include "zio/zio.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -19,7 +20,7 @@ enum { EDIT_BODY, EDIT_BODY_TOO, EDIT_BYTES, EDIT_HEADER };
 enum { NODES_MAX = 256, REFS_MAX = 2048, READ_MAX = 256 << 10, ENTRIES_MAX = 500 };
 
 /* A stored node: where it is, its decoded body, and in `refs` the pointers to it. Children stand before their parents. */
-struct stored { uint64_t off; uint32_t psize, nptr, body_len; uint8_t comp, *body, *edited; bool dirty; };
+struct stored { uint64_t off; uint32_t psize, nptr, body_len; uint8_t comp, cols, *body, *edited; bool dirty; };
 struct ref { uint64_t at; int node, owner; }; /* offset of the pointer in the image; owner -1: an uberblock */
 
 static struct memory whole, work;
@@ -56,14 +57,11 @@ static int add_node(const struct blkptr *bp, uint64_t off)
 		if (refs[i].owner == -2 && refs[i].at >= off && refs[i].at < off + bp->psize)
 			refs[i].owner = me;
 	s = &nodes[me];
-	*s = (struct stored){ .off = off, .psize = bp->psize, .nptr = h.nptr, .body_len = h.body_len, .comp = h.comp };
+	*s = (struct stored){ .off = off, .psize = bp->psize, .nptr = h.nptr, .body_len = h.body_len, .comp = h.comp, .cols = h.cols };
 	s->body = malloc(h.body_len + 1);
 	s->edited = malloc(h.body_len + 1);
 	p += NODE_HDR + (size_t)h.nptr * PTR_LEN;
-	if (!h.comp)
-		memcpy(s->body, p, h.body_len);
-	else
-		must(codec_decompress(codec, h.comp, p, h.body_stored, s->body, h.body_len, NULL));
+	must(zio_node_body(codec, &h, p, s->body, NULL));
 	return me;
 }
 
@@ -184,7 +182,11 @@ static bool repack(struct stored *s, uint32_t *psize)
 	if (!memcmp(s->edited, s->body, s->body_len))
 		return true;
 	if (s->comp) {
-		n = codec_compress(codec, (struct codec_spec){ s->comp, 3 }, s->edited, s->body_len, p + head, room);
+		static uint8_t arranged[NODE_LIMIT + NODE_COLS_MAX];
+		unsigned cols = s->cols ? node_cols_encode(s->edited, s->body_len, arranged) : 0;
+
+		n = codec_compress(codec, (struct codec_spec){ s->comp, 3 }, cols ? arranged : s->edited, s->body_len + cols, p + head, room);
+		p[48] = (uint8_t)cols;
 		if (!n)
 			return false;
 	} else {

@@ -8,6 +8,7 @@
 #include "format/label.h"
 #include "format/node.h"
 #include "sample.h"
+#include "zio/zio.h"
 
 static const char *corpus;
 static unsigned count;
@@ -77,10 +78,7 @@ static void save_node(const uint8_t *p, size_t room)
 	save("node", head, sizeof head, p, len);
 	body = malloc(h.body_len + 1);
 	p += NODE_HDR + (size_t)h.nptr * PTR_LEN;
-	if (h.comp)
-		must(codec_decompress(codec, h.comp, p, h.body_stored, body, h.body_len, NULL));
-	else
-		memcpy(body, p, h.body_len);
+	must(zio_node_body(codec, &h, p, body, NULL));
 	head[0] &= 1;
 	save("node", head, sizeof head, body, h.body_len);
 	if (!h.level && !node_body_decode(&b, body, h.body_len, true, h.nptr, NULL))
