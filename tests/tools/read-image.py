@@ -88,6 +88,78 @@ def decode(codec, data, size):
 
 # ---- the device ----
 
+def unplane(planes, n):
+    return [sum(planes[k * n + i] << 8 * k for k in range(len(planes) // n)) for i in range(n)]
+
+
+def residue(r):
+    return r >> 1 if r % 2 == 0 else -(r + 1 >> 1)
+
+
+def ends_of(planes, n):
+    out = [0]
+    for r in unplane(planes, n):
+        out.append((out[-1] + residue(r)) % 2 ** 32)
+    return out[1:]
+
+
+class Ratio:
+    """Predictors 5 and 6."""
+    def __init__(self, base):
+        self.base, self.a, self.b = base, 0, 0
+
+    def guess(self, i):
+        x = self.base(i)
+        return min(-(-x * self.a // self.b), 2 ** 32 - 1) if self.b else x
+
+    def learn(self, i, value, r):
+        if max(self.a, self.b) >= 2 ** 31 or r > 2 * (value // 64) + 4:
+            self.a = self.b = 0
+        if value and self.base(i):
+            self.a += value
+            self.b += self.base(i)
+
+
+def from_columns(b, c):
+    """The body that is arranged in b by c columns."""
+    n, n_prefix, _, n_low = struct.unpack_from('<IHHH', b)
+    at = 10 + n_prefix + n_low
+    ends = [ends_of(b[at + 4 * n * k:at + 4 * n * (k + 1)], n) for k in (0, 1)]
+    out = b[:at] + struct.pack('<%dI' % (2 * n), *ends[0], *ends[1])
+    at += 8 * n
+    n_keys, wide = ends[0][-1], ends[0][0]
+    keys = b[at:at + n_keys]
+    if wide <= 8 and all(e == wide * (i + 1) for i, e in enumerate(ends[0])):
+        total, keys_out = 0, []
+        for d in unplane(keys, n) if wide else []:
+            total = (total + d) % 256 ** wide
+            keys_out.append(total.to_bytes(wide, 'big'))
+        keys = b''.join(keys_out)
+    at += n_keys
+    how, at = b[at:at + c], at + c
+    planes = [b[at + 4 * n * k:at + 4 * n * (k + 1)] for k in range(c)]
+    at += 4 * n * c
+    rows = [[0] * c for _ in range(n)]
+    ratios = [Ratio(lambda i, k=k: rows[i][k - (1 if how[k] == 5 else 2)]) for k in range(c)]
+    residues = [unplane(p, n) for p in planes]
+    for i, row in enumerate(rows):
+        up = rows[i - 1] if i else [0] * (c + 1)
+        for k in range(c):
+            need(how[k] <= 6 and (how[k] != 4 or (c <= 8 and k + 1 < c)), 'node: predictor')
+            g = (0, up[k], row[k - 1], row[k - 2], up[k] + up[k + 1] if how[k] == 4 else 0, 0, 0)[how[k]] \
+                if how[k] < 5 else ratios[k].guess(i)
+            row[k] = (g + residue(residues[k][i])) % 2 ** 32
+            if how[k] >= 5:
+                ratios[k].learn(i, row[k], residues[k][i])
+    vals, last = [], 0
+    for row, end in zip(rows, ends[1]):
+        end &= 0xfffffff
+        rest = end - last - 4 * c
+        vals.append(struct.pack('<%dI' % c, *row) + b[at:at + rest])
+        at, last = at + rest, end
+    return out + keys + b''.join(vals)
+
+
 class Ptr:
     def __init__(self, raw):
         self.addr, = struct.unpack_from('<Q', raw)
@@ -173,8 +245,8 @@ class Image:
             kind, flags, n = struct.unpack_from('<HHI', plain, at)
             p = plain[at + 8:at + 8 + n]
             at += 8 + n
-            if kind == 3 and p != b'reflink':
-                raise Bad('feature %s is not known' % p.decode())
+            if kind == 3:
+                need(p in (b'columns', b'reflink'), 'feature %s is not known' % p.decode())
             elif kind == 18:
                 number, _, profile, width, _, ashift = struct.unpack_from('<IHBBBB', p)
                 need(profile == 1 and width == 1, 'a chunk of several columns')
@@ -216,7 +288,9 @@ class Image:
         need(magic == b'LNOD' and version == 1 and level == p.level and p.kind == 1, 'not the node that was meant')
         head = 64 + 96 * nptr
         need(head + n_stored == p.psize and n_plain == p.lsize, 'node: lengths')
-        body = decode(codec, raw[head:], n_plain)
+        body = decode(codec, raw[head:], n_plain + raw[48])
+        if raw[48]:
+            body = from_columns(body, raw[48])
         ptrs = [Ptr(raw[64 + 96 * i:160 + 96 * i]) for i in range(nptr)]
         n, n_prefix, _, n_low = struct.unpack_from('<IHHH', body)
         prefix = body[10 + n_low:10 + n_low + n_prefix]
