@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/util.h"
 #include "check/problems.h"
-#include "format/inode.h"
+#include "format/pack.h"
 #include "lcpfs/check.h"
 #include "spa/spa.h"
 #include <stdlib.h>

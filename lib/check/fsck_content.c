@@ -121,20 +121,22 @@ static void no_pack(struct tree_check *t, const struct ck_slice *s)
 /* The table that a pack itself has, against the slices first .. last that lie in it. */
 static void check_table(struct tree_check *t, uint64_t pack_id, const uint8_t *p, uint32_t len, size_t n_slices)
 {
-	uint64_t n = len >= PACK_HDR ? le_load(p + 4, 4) : 0, at = PACK_HDR + n * PACK_ENT, found = 0;
-	bool bad = len < PACK_HDR || le_load(p, 4) != PACK_MAGIC || !n || at > len;
+	uint64_t found = 0;
+	struct pack_cur c = { 0 };
+	struct pack_slot e;
+	int rc = pack_begin(&c, p, len, NULL);
 
-	for (uint64_t i = 0; !bad && i < n; i++) {
-		uint64_t id = le_load(p + PACK_HDR + i * PACK_ENT, 8), size = le_load(p + PACK_HDR + i * PACK_ENT + 8, 4);
-		const struct ck_slice *s = ck_content_find_slice(t, id);
+	while (!rc && !(rc = pack_next(&c, &e, NULL))) {
+		const struct ck_slice *s = ck_content_find_slice(t, e.data_id);
 
-		bad = !size || size > len - at || (s && s->pack_id == pack_id && (s->off != at || s->len != size));
-		found += s && s->pack_id == pack_id;
-		at += size;
+		if (!s || s->pack_id != pack_id)
+			continue;
+		found++;
+		if (s->off != e.off || s->len != e.len)
+			rc = -LCPFS_ECORRUPT;
 	}
-	if (bad || at != len || found != n_slices)
-		TREE_REPORT(t, P_PACK_TABLE, 0, "pack %" PRIu64 ": %" PRIu64 " entries, of %zu slices it has %" PRIu64, pack_id, n, n_slices,
-		    found);
+	if (rc < 0 || found != n_slices)
+		TREE_REPORT(t, P_PACK_TABLE, 0, "pack %" PRIu64 ": %u entries, of %zu slices it has %" PRIu64, pack_id, c.n, n_slices, found);
 }
 
 static int check_content(struct tree_check *t, uint64_t pack_id, const struct blkptr *bp, size_t n_slices, struct lcpfs_error *err)

@@ -76,7 +76,7 @@ void frame_package_fini(struct frame_package *p);
  * A resumed stream begins with this frame (seq 0, not in the running hash); the next frame is the one of pos.
  */
 enum { FRAME_KIND_LOGICAL = 1, FRAME_KIND_RAW = 2 /* r */ };
-enum { BEGIN_INCREMENTAL = 1, BEGIN_PROPS = 2, BEGIN_RESUMED = 4, BEGIN_FLAGS_ALL = 7 };
+enum { BEGIN_INCREMENTAL = 1, BEGIN_PROPS = 2, BEGIN_RESUMED = 4, BEGIN_COLUMNS = 8 /* tables of packs may be by columns */, BEGIN_FLAGS_ALL = 15 };
 struct frame_prop { char *name, *value; };
 struct frame_begin {
 	uint16_t major, minor;

@@ -36,6 +36,8 @@ void frame_begin_print(const struct frame_begin *b, struct buf *out)
 	}
 	buf_printf(out, " properties %u checkpoint %" PRIu64 "%s", b->n_props, b->ckpt_bytes,
 	    b->flags & BEGIN_RESUMED ? " resumed" : "");
+	if (b->flags & BEGIN_COLUMNS)
+		buf_printf(out, " columns");
 	if (b->flags & BEGIN_RESUMED)
 		buf_printf(out, " at frame %" PRIu64, b->pos.seq);
 }

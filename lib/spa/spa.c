@@ -110,10 +110,19 @@ static void spa_destroy(struct spa *s)
 	free(s);
 }
 
+bool spa_columns(const struct spa *s)
+{
+	return config_has_feature(&vdev_config(s->vdev)->incompat, FEATURE_COLUMNS);
+}
+
+int spa_columns_need(struct spa *s, struct lcpfs_error *err)
+{
+	return spa_columns(s) ? 0 : config_add_feature(&vdev_config_edit(s->vdev)->incompat, FEATURE_COLUMNS, err);
+}
+
 static int open_zio(struct spa *s, struct lcpfs_error *err)
 {
-	struct zio_opts o = { .threads = s->threads, .window_bytes = s->memory / 4, .csum = vdev_config(s->vdev)->csum,
-		.columns = config_has_feature(&vdev_config(s->vdev)->incompat, FEATURE_COLUMNS) };
+	struct zio_opts o = { .threads = s->threads, .window_bytes = s->memory / 4, .csum = vdev_config(s->vdev)->csum, .columns = spa_columns(s) };
 	int rc = zio_create(&s->zio, s->vdev, s->space, &o, err);
 
 	if (rc)

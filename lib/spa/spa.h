@@ -78,6 +78,9 @@ int spa_free(struct spa *s, const struct blkptr *bp, struct lcpfs_error *err);
 int spa_share(struct spa *s, const struct blkptr *from, struct blkptr *out, struct lcpfs_error *err);
 /* Had the block other references at the last commit, that are not given up yet? */
 int spa_is_shared(struct spa *s, uint64_t addr, bool *yes, struct lcpfs_error *err);
+/* Feature "columns": whether tables of packs may be by columns; that they may from now on, like those that come from elsewhere. */
+bool spa_columns(const struct spa *s);
+int spa_columns_need(struct spa *s, struct lcpfs_error *err);
 /* Nodes for trees of any owner: what btree_store.read and .write of the layers above call. */
 int spa_node_read(struct spa *s, const struct blkptr *bp, uint8_t **ptrs_body, uint32_t *nptr, struct lcpfs_error *err);
 /* A number never used before in this pool (dataset ids, guids are BLAKE3(uuid, number)). */

@@ -21,44 +21,32 @@ static int check_twins(const struct pack_table *t, struct lcpfs_error *err)
 
 int pack_table_len(const uint8_t *pack, size_t len, size_t *table_len, struct lcpfs_error *err)
 {
-	struct cur c = cur_of(pack, MIN(len, PACK_HDR));
-	uint32_t magic = cur_le32(&c), n = cur_le32(&c);
+	struct pack_cur c;
+	int rc = pack_begin(&c, pack, len, err);
 
-	if (c.bad || magic != PACK_MAGIC || !n || n > (len - PACK_HDR) / PACK_ENT)
-		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: no table of %u contents in %zu bytes", n, len);
-	*table_len = PACK_HDR + (size_t)n * PACK_ENT;
-	return 0;
+	if (!rc)
+		*table_len = (size_t)c.at;
+	return rc;
 }
 
 int pack_table_decode(struct pack_table *out, const uint8_t *pack, size_t len, struct lcpfs_error *err)
 {
 	struct pack_table t = { 0 };
-	size_t table_len = 0;
-	struct cur c;
-	uint32_t n;
-	uint64_t off;
-	int rc = pack_table_len(pack, len, &table_len, err);
+	struct pack_slot e;
+	struct pack_cur c;
+	int rc = pack_begin(&c, pack, len, err);
 
 	if (rc)
 		return rc;
-	c = cur_of(pack + PACK_HDR, table_len - PACK_HDR);
-	n = (uint32_t)((table_len - PACK_HDR) / PACK_ENT);
-	off = table_len;
-	t.ents = calloc(n, sizeof *t.ents);
+	t.ents = calloc(c.n, sizeof *t.ents);
 	if (!t.ents)
 		return lcpfs_nomem(err);
-	for (; t.n < n && off <= len; t.n++) {
-		struct pack_ent *e = &t.ents[t.n];
-
-		e->data_id = cur_le64(&c);
-		e->len = cur_le32(&c);
-		e->off = (uint32_t)off;
-		off += e->len;
-	}
-	if (t.n == n)
+	while (!(rc = pack_next(&c, &e, err)))
+		t.ents[t.n++] = (struct pack_ent){ .data_id = e.data_id, .off = e.off, .len = e.len };
+	if (rc == 1) {
 		qsort(t.ents, t.n, sizeof *t.ents, by_id);
-	rc = off != len ? lcpfs_fail(err, LCPFS_ECORRUPT, "pack: contents end at %" PRIu64 " of %zu bytes", off, len) :
-	                  check_twins(&t, err);
+		rc = check_twins(&t, err);
+	}
 	if (rc)
 		pack_table_fini(&t);
 	else

@@ -139,6 +139,8 @@ static int recv_begin(void *arg, struct stream_in *in, struct lcpfs_error *err)
 	struct receiver *r = arg;
 	int rc = fill_state(r, b, err);
 
+	if (!rc && b->flags & BEGIN_COLUMNS)
+		rc = spa_columns_need(r->spa, err);
 	if (rc)
 		return rc;
 	r->pack.open = false;

@@ -242,6 +242,8 @@ static int fill_begin(const struct plan *p, uint32_t index, struct frame_begin *
 	*b = (struct frame_begin){ .major = FRAME_MAJOR, .minor = FRAME_MINOR, .kind = FRAME_KIND_LOGICAL, .index = index, .count = p->n,
 		.created_s = m->to.created_s, .created_ns = m->to.created_ns, .to = m->to.guid, .family = m->to.family, .ckpt_bytes = p->ckpt_bytes, .est = m->from.id ? 0 : m->to.ref_psize };
 	memcpy(b->uuid, p->uuid, sizeof b->uuid);
+	if (spa_columns(p->spa))
+		b->flags |= BEGIN_COLUMNS;
 	if (m->from.id) {
 		b->flags |= BEGIN_INCREMENTAL;
 		b->from = m->from.guid;

@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "codec/codec.h"
 #include "format/frame.h"
+#include "format/pack.h"
 #include "hash/hash.h"
 #include "lcpfs/stream.h"
 #include "zpl/handle.h"

@@ -219,29 +219,26 @@ static void plan_small(struct dataset *ds, struct plan *pl)
 /* What of it lives, as entries with their places in the block. 1: this pack is not as its table and the tree have it. */
 static int living(struct dataset *ds, uint64_t pack_id, const struct pack_item *p, const uint8_t *pack, size_t len, struct pack_ent *out)
 {
-	uint32_t n, at, live = 0;
+	uint32_t live = 0;
 	uint64_t bytes = 0;
+	struct pack_cur at;
+	struct pack_slot e;
 	struct slice s;
+	int rc = pack_begin(&at, pack, len, NULL);
 
-	if (pack_table_check(pack, len, &n, NULL))
-		return 1;
-	at = PACK_HDR + n * PACK_ENT;
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t id = le_load(pack + PACK_HDR + i * PACK_ENT, 8);
-		uint32_t size = (uint32_t)le_load(pack + PACK_HDR + i * PACK_ENT + 8, 4);
-		int rc = slice_lookup(ds, id, &s, NULL);
-
+	while (!rc && !(rc = pack_next(&at, &e, NULL))) {
+		rc = slice_lookup(ds, e.data_id, &s, NULL);
 		if (rc < 0)
 			return 1;
 		if (!rc && s.pack_id == pack_id) {
-			if (s.off != at || s.len != size || live == p->live_n)
+			if (s.off != e.off || s.len != e.len || live == p->live_n)
 				return 1;
-			out[live++] = (struct pack_ent){ .data_id = id, .off = at, .len = size, .charge = s.charge };
-			bytes += size;
+			out[live++] = (struct pack_ent){ .data_id = e.data_id, .off = e.off, .len = e.len, .charge = s.charge };
+			bytes += e.len;
 		}
-		at += size;
+		rc = 0;
 	}
-	return live != p->live_n || bytes != p->live_bytes;
+	return rc < 0 || live != p->live_n || bytes != p->live_bytes;
 }
 
 int compact_move(struct dataset *ds, uint64_t id, const struct pack_item *p, struct lcpfs_error *err)

@@ -79,21 +79,19 @@ void pack_forget(struct zpl *z, struct pack_ent *e)
 }
 
 /* Table and living contents in one block; entries get the offsets that their slices have in it. */
-static void layout(const struct pack_open *p, struct pack_ent *ent, uint8_t *block)
+static void layout(const struct pack_open *p, struct pack_ent *ent, uint8_t *block, bool cols)
 {
-	uint8_t *table = block + PACK_HDR;
 	uint32_t at = PACK_HDR + p->live * PACK_ENT, n = 0;
+	uint64_t prev = 0;
 
-	le_store(block, 4, PACK_MAGIC);
-	le_store(block + 4, 4, p->live);
+	pack_header_put(block, p->live, cols);
 	for (uint32_t i = 0; i < p->n; i++) {
 		const struct pack_ent *e = &p->ent[i];
 
 		if (e->dead)
 			continue;
-		le_store(table, 8, e->data_id);
-		le_store(table + 8, 4, e->len);
-		table += PACK_ENT;
+		pack_entry_put(block, p->live, n, prev, e->data_id, e->len, cols);
+		prev = e->data_id;
 		memcpy(block + at, p->body.data + e->off, e->len);
 		ent[n] = *e;
 		ent[n++].off = at;
@@ -130,53 +128,26 @@ int pack_close(struct dataset *ds, struct lcpfs_error *err)
 		free(block);
 		return rc;
 	}
-	layout(p, ent, block);
+	layout(p, ent, block, spa_columns(ds->spa));
 	p->n = p->live = 0;
 	buf_reset(&p->body);
 	return job_submit_pack(ds, id, ent, n, block, len, err);
 }
 
-int pack_table_check(const uint8_t *pack, size_t len, uint32_t *out, struct lcpfs_error *err)
-{
-	uint64_t n, at;
-
-	if (len < PACK_HDR || le_load(pack, 4) != PACK_MAGIC)
-		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: bad magic");
-	n = le_load(pack + 4, 4);
-	at = PACK_HDR + n * PACK_ENT;
-	if (!n || at > len)
-		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: %" PRIu64 " entries in %zu bytes", n, len);
-	for (uint64_t i = 0; i < n; i++) {
-		uint32_t size = (uint32_t)le_load(pack + PACK_HDR + i * PACK_ENT + 8, 4);
-
-		if (!size || size > len - at)
-			return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: entry %" PRIu64 " of %u bytes does not fit", i, size);
-		at += size;
-	}
-	if (at != len)
-		return lcpfs_fail(err, LCPFS_ECORRUPT, "pack: %zu bytes, its table says %" PRIu64, len, at);
-	*out = (uint32_t)n;
-	return 0;
-}
-
 int zpl_pack_find(const uint8_t *pack, size_t len, uint64_t data_id, uint32_t *off, uint32_t *slice_len, struct lcpfs_error *err)
 {
-	uint32_t n, at;
-	int rc = pack_table_check(pack, len, &n, err);
+	struct pack_slot e, found = { 0 };
+	struct pack_cur c;
+	int rc = pack_begin(&c, pack, len, err);
 
-	if (rc)
+	while (!rc && !(rc = pack_next(&c, &e, err)))
+		if (e.data_id == data_id && !found.len)
+			found = e;
+	if (rc < 0)
 		return rc;
-	at = PACK_HDR + n * PACK_ENT;
-	for (uint32_t i = 0; i < n; i++) {
-		const uint8_t *e = pack + PACK_HDR + i * PACK_ENT;
-		uint32_t size = (uint32_t)le_load(e + 8, 4);
-
-		if (le_load(e, 8) == data_id) {
-			*off = at;
-			*slice_len = size;
-			return 0;
-		}
-		at += size;
-	}
-	return lcpfs_fail(err, LCPFS_ENOENT, "pack: no content %" PRIu64, data_id);
+	if (!found.len)
+		return lcpfs_fail(err, LCPFS_ENOENT, "pack: no content %" PRIu64, data_id);
+	*off = found.off;
+	*slice_len = found.len;
+	return 0;
 }

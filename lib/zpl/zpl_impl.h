@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include "base/error.h"
 #include "base/util.h"
+#include "format/pack.h"
 #include "zpl/zpl.h"
 
 #define ICACHE_N 16u
@@ -154,8 +155,6 @@ int pack_move(struct dataset *ds, uint64_t data_id, uint64_t from, uint32_t char
 int pack_close(struct dataset *ds, struct lcpfs_error *err);
 struct pack_ent *pack_find(struct zpl *z, uint64_t data_id); /* in the open pack and nowhere else; NULL */
 void pack_forget(struct zpl *z, struct pack_ent *e);
-/* Check the table of a decoded pack; *n entries. */
-int pack_table_check(const uint8_t *pack, size_t len, uint32_t *n, struct lcpfs_error *err);
 
 /* compact.c */
 int zpl_commit(struct dataset *ds, struct lcpfs_error *err); /* zpl_flush, with compaction: the dmu's hook */

@@ -13,6 +13,7 @@ and frames are always verified; --verify does it for every block, slowly.
 """
 import bisect
 import hashlib
+import itertools
 import os
 import struct
 import subprocess
@@ -417,10 +418,14 @@ class Dataset:
 
     def check_pack(self, plain, number, off, n):
         magic, count = struct.unpack_from('<4sI', plain)
-        at = 8 + 12 * count
-        need(magic == b'LPAK', 'not a pack')
-        for i in range(count):
-            one, length = struct.unpack_from('<QI', plain, 8 + 12 * i)
+        at, table = 8 + 12 * count, plain[8:8 + 12 * count]
+        need(magic in (b'LPAK', b'LPAC'), 'not a pack')
+        if magic == b'LPAC':
+            numbers = [d % 2 ** 64 for d in itertools.accumulate(unplane(table[:8 * count], count))]
+            entries = zip(numbers, unplane(table[8 * count:], count))
+        else:
+            entries = struct.iter_unpack('<QI', table)
+        for one, length in entries:
             if one == number:
                 need((at, length) == (off, n), 'pack and slice disagree')
             at += length
