@@ -37,6 +37,9 @@ static size_t frame(ZSTD_CCtx *z, int level, const uint8_t *src, size_t src_len,
 	if (!set(z, ZSTD_c_compressionLevel, level) || !set(z, ZSTD_c_contentSizeFlag, 0) ||
 	    !set(z, ZSTD_c_checksumFlag, 0) || !set(z, ZSTD_c_dictIDFlag, 0))
 		return 0;
+	/* twice the table for blocks twice as long: 1.5 % of big packs of small files for 5 % of the time */
+	if (level == 3 && src_len > MiB && !set(z, ZSTD_c_hashLog, 18))
+		return 0;
 	n = ZSTD_compress2(z, dst, cap, src, src_len);
 	return ZSTD_isError(n) ? 0 : n;
 }

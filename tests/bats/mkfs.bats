@@ -39,7 +39,7 @@ U=5e1d2f3c-7a68-4b1e-9c0f-2d4b6a8c0e10
 
 @test "codecs, checksums, profiles and sizes give the same contents" {
 	sample --no-image
-	for o in "--compress off" "--compress lz4" "--compress lzma:6" "--compress zstd:19" "--compress lz4:9" "--compress auto:fast" "--compress auto" "--compress auto:small" "--checksum sha256" "--profile archive" \
+	for o in "--compress off" "--compress lz4" "--compress lzma:6" "--compress zstd:19" "--compress lz4:9" "--compress auto:fast" "--compress auto" "--compress auto:small" "--checksum sha256" "--profile archive" "--profile default" "--profile fast" "--profile small" \
 		"--profile rw" "--record 64K --pack 64K --slice 16K" "--labels 1" "--size 4M" "-j 1" "--memory 32M"; do
 		# shellcheck disable=SC2086
 		mkfs.lcpfs -f $o t.img rootfs
