@@ -432,9 +432,10 @@ static uint64_t used(void)
 	return info.used_bytes;
 }
 
+/* "columns" every new pool has. */
 static const char *feature(void)
 {
-	const char *f = lcpfs_pool_feature(pool, 0, 0);
+	const char *f = lcpfs_pool_feature(pool, 0, 1);
 
 	return f ? f : "none";
 }
