@@ -39,7 +39,7 @@ load edit
 @test "a file that breaks off is completed" {
 	mkdir src
 	for i in $(seq 12); do head -c 150000 /dev/urandom >src/$i; done
-	mkfs.lcpfs -q --snapshot s tank.img src
+	mkfs.lcpfs -q --profile rw --snapshot s tank.img src
 	lcpfs-send --checkpoint 4K -o whole tank.img:@s
 	head -c 1000000 whole >f
 	run_status 1 lcpfs-stream verify f
