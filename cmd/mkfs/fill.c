@@ -79,7 +79,7 @@ static void say_problem(void *arg, const struct lcpfs_problem *p)
 
 int mkfs_verify(struct mkfs *m, const char *path)
 {
-	struct lcpfs_check_opts co = { .map = true, .problem = say_problem, .progress = cmd_progress };
+	struct lcpfs_check_opts co = { .map = true, .decode = m->decode, .problem = say_problem, .progress = cmd_progress };
 	struct lcpfs_scrub_stats st = { 0 };
 	struct lcpfs_error err = { 0 };
 	struct lcpfs_pool *pool = NULL;

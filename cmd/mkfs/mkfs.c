@@ -9,6 +9,7 @@
 
 enum {
 	L_COMPRESS = 256, L_CHECKSUM, L_RECORD, L_PACK, L_SLICE, L_PROFILE, L_DATASET, L_SNAPSHOT, L_REPRODUCIBLE, L_SIZE, L_LABELS, L_NO_VERIFY,
+	L_VERIFY, L_NO_DUPLICATES,
 };
 static const struct option longs[] = {
 	{ "compress", required_argument, NULL, L_COMPRESS }, { "checksum", required_argument, NULL, L_CHECKSUM },
@@ -16,7 +17,8 @@ static const struct option longs[] = {
 	{ "pack", required_argument, NULL, L_PACK }, { "slice", required_argument, NULL, L_SLICE }, { "profile", required_argument, NULL, L_PROFILE },
 	{ "dataset", required_argument, NULL, L_DATASET }, { "snapshot", required_argument, NULL, L_SNAPSHOT },
 	{ "reproducible", no_argument, NULL, L_REPRODUCIBLE }, { "size", required_argument, NULL, L_SIZE },
-	{ "labels", required_argument, NULL, L_LABELS }, { "no-verify", no_argument, NULL, L_NO_VERIFY }, CMD_TREE_LONGS, { 0 },
+	{ "labels", required_argument, NULL, L_LABELS }, { "no-verify", no_argument, NULL, L_NO_VERIFY },
+	{ "verify", required_argument, NULL, L_VERIFY }, { "no-duplicates", no_argument, NULL, L_NO_DUPLICATES }, CMD_TREE_LONGS, { 0 },
 };
 static const struct cmd_spec spec = {
 	.name = "mkfs.lcpfs",
@@ -24,7 +26,7 @@ static const struct cmd_spec spec = {
 	    "mkfs.lcpfs [-fnqv] [-L NAME] [-U UUID] [--profile PROFILE] [--compress CODEC] [--checksum NAME]\n"
 	    "    [--record SIZE] [--pack SIZE] [--slice SIZE] [--size SIZE] [--labels N] [--dataset NAME[=SOURCE]] [--snapshot NAME]\n"
 	    "    [--owner OWNER[:GROUP]] [--all-root] [--chmod MODE] [--exclude PATTERN] [--one-file-system] [--reproducible]\n"
-	    "    [--no-verify] [--progress[=WHEN]] [--json] [-j N] [--memory SIZE] IMAGE [SOURCE ...]",
+	    "    [--no-duplicates] [--verify HOW] [--no-verify] [--progress[=WHEN]] [--json] [-j N] [--memory SIZE] IMAGE [SOURCE ...]",
 	.shared = CMD_O_WRITE | CMD_O_FORCE | CMD_O_JSON | CMD_O_PROGRESS | CMD_O_PARSABLE,
 	.letters = "L:U:",
 	.longs = longs,
@@ -107,6 +109,14 @@ static void apply_profile(const char *name)
 
 static const char *profile = "default";
 
+static void set_verify(const char *how)
+{
+	if (strcmp(how, "hash") && strcmp(how, "decode"))
+		cmd_usage("--verify: '%s' is none of hash, decode", how);
+	m.verify = true;
+	m.decode = !strcmp(how, "decode");
+}
+
 static void option(int ch)
 {
 	switch (ch) {
@@ -123,6 +133,8 @@ static void option(int ch)
 	case L_SIZE: m.create.size_bytes = cmd_size("--size", optarg); break;
 	case L_LABELS: m.create.labels = (unsigned)cmd_number("--labels", optarg, 1, 2); break;
 	case L_NO_VERIFY: m.verify = false; break;
+	case L_VERIFY: set_verify(optarg); break;
+	case L_NO_DUPLICATES: m.tree.opts.flags &= ~(uint32_t)LCPFS_TREE_DUPLICATES; break;
 	case L_REPRODUCIBLE:
 		m.create.reproducible = true;
 		m.tree.opts.flags |= LCPFS_TREE_REPRODUCIBLE;
@@ -175,6 +187,7 @@ int main(int argc, char *argv[])
 
 	cmd_init(&spec);
 	cmd_tree_init(&m.tree);
+	m.tree.opts.flags |= LCPFS_TREE_DUPLICATES;
 	while ((ch = cmd_opt(argc, argv)) != -1)
 		option(ch);
 	if (optind == argc)

@@ -12,7 +12,7 @@ struct mkfs {
 	const char *snapshot;
 	struct lcpfs_create_opts create;
 	struct cmd_tree tree;
-	bool verify;
+	bool verify, decode; /* read back; through the decoders too */
 	struct lcpfs_tree_stats total;
 	uint64_t bytes;       /* of the image that came out */
 	uint64_t blocks;      /* verified */

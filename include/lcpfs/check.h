@@ -29,6 +29,7 @@ struct lcpfs_check_opts {
 	 * becomes shorter is an error and not a crash. For programs that have no handler of their own.
 	 */
 	bool map;
+	bool decode;          /* scrub: a block is good only if it also decodes */
 	lcpfs_problem_fn *problem;
 	lcpfs_progress_fn *progress;
 	void *arg;

@@ -36,6 +36,7 @@ enum {
 	LCPFS_TREE_CHECKSUM = 256,   /* update: compare contents, not size and times */
 	LCPFS_TREE_BASENAME = 512,   /* copy in/out: the source's last component is the name of the copy; but "dir/" means what is in dir */
 	LCPFS_TREE_REFLINK = 2048,   /* copy between datasets of one pool: contents are shared (lcpfs_reflink); of two pools they are copied */
+	LCPFS_TREE_DUPLICATES = 8192, /* filling a dataset: of equal files the content is stored once */
 	LCPFS_TREE_REFLINK_ONLY = 4096, /* the same, but two pools are LCPFS_EXDEV */
 	LCPFS_TREE_SAFE = 1024,      /* extraction: drop setuid and setgid bits and device nodes, saying so; filling a dataset always stores them */
 };

@@ -106,22 +106,55 @@ static int tick(struct copy *c, struct lcpfs_error *err)
 	return 0;
 }
 
+static int put(struct copy *c, uint64_t off, const uint8_t *buf, size_t len, struct lcpfs_error *err)
+{
+	int rc = len ? c->k->ops->write(c->k, off, buf, len, err) : 0;
+
+	c->bytes += len;
+	return rc || !len ? rc : tick(c, err);
+}
+
+/* Where pieces lie already they go on from there. */
+static int copy_views(struct copy *c, struct lcpfs_error *err)
+{
+	for (;;) {
+		const void *data;
+		uint64_t off = 0;
+		size_t got = 0;
+		int rc = c->s->ops->view(c->s, &data, &off, &got, err);
+
+		if (!rc)
+			rc = put(c, off, data, got, err);
+		if (rc || !got)
+			return rc;
+	}
+}
+
+/* Pieces that follow each other go on together: how a content is cut up should depend on what it is, not on where it came from. */
 static int copy_content(struct copy *c, struct lcpfs_error *err)
 {
+	uint64_t from = 0;
+	size_t have = 0;
+
 	for (;;) {
 		uint64_t off = 0;
 		size_t got = 0;
-		const void *data = c->buf;
-		int rc = c->s->ops->view ? c->s->ops->view(c->s, &data, &off, &got, err) :
-		    c->s->ops->read(c->s, c->buf, COPY_CHUNK, &off, &got, err);
+		int rc = c->s->ops->read(c->s, c->buf + have, COPY_CHUNK - have, &off, &got, err);
 
+		if (!rc && have && (!got || off != from + have)) {
+			rc = put(c, from, c->buf, have, err);
+			if (!rc && got)
+				rc = put(c, off, c->buf + have, got, err);
+			have = 0;
+		} else if (!rc && got) {
+			from = have ? from : off;
+			have += got;
+		}
+		if (!rc && have == COPY_CHUNK) {
+			rc = put(c, from, c->buf, have, err);
+			have = 0;
+		}
 		if (rc || !got)
-			return rc;
-		rc = c->k->ops->write(c->k, off, data, got, err);
-		c->bytes += got;
-		if (!rc)
-			rc = tick(c, err);
-		if (rc)
 			return rc;
 	}
 }
@@ -131,7 +164,7 @@ static int copy_one(struct copy *c, const struct entry *e, struct lcpfs_error *e
 	int rc = c->k->ops->begin(c->k, e, err);
 
 	if (!rc && S_ISREG(e->mode) && !(e->flags & ENTRY_HARDLINK))
-		rc = copy_content(c, err);
+		rc = c->s->ops->view ? copy_views(c, err) : copy_content(c, err);
 	return rc < 0 ? rc : c->k->ops->end(c->k, err);
 }
 

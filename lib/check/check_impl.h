@@ -132,6 +132,7 @@ struct scan {
 	struct check *ck;
 	bool data;    /* verify data blocks too */
 	bool verify;  /* false: only walk and claim */
+	bool decode;  /* verify: what is read must decode too */
 	/* Each pointer once, before it is read: 1 = leave it out. May be NULL. */
 	int (*claim)(void *arg, const struct blkptr *bp, uint32_t ds, struct lcpfs_error *err);
 	void *arg;

@@ -92,6 +92,8 @@ static int verify_one(struct queue *q, const struct blkptr *bp, struct lcpfs_err
 	uint8_t *buf = malloc(bp->psize);
 	int rc = buf ? zio_read_stored(q->s->ck->spa->zio, bp, buf, err) : lcpfs_nomem(err);
 
+	if (!rc && q->s->decode)
+		rc = zio_try_decode(q->s->ck->spa->zio, bp, buf, err);
 	free(buf);
 	return rc;
 }
@@ -113,6 +115,8 @@ static void verify_entry(struct queue *q, const struct entry *e, const uint8_t *
 	struct lcpfs_error why = { 0 };
 	int rc = stored ? verify_hash(&e->bp, stored, &why) : verify_one(q, &e->bp, &why);
 
+	if (!rc && stored && q->s->decode)
+		rc = zio_try_decode(q->s->ck->spa->zio, &e->bp, stored, &why);
 	if (rc && mapped) /* what a window lost shows here */
 		rc = verify_one(q, &e->bp, &why);
 	verified(q, e, rc, &why);

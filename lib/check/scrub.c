@@ -6,7 +6,7 @@
 
 static int scrub(struct check *ck, struct lcpfs_scrub_stats *st, struct lcpfs_error *err)
 {
-	struct scan s = { .ck = ck, .data = true, .verify = true };
+	struct scan s = { .ck = ck, .data = true, .verify = true, .decode = ck->o->decode };
 	int rc = ck_load(ck, false, err);
 
 	ck->phase = "scrub";

@@ -238,6 +238,8 @@ static void over_regular(struct ds_sink *k, uint64_t ino, const struct inode *ol
 	} else if (pace_allows(k, old)) {
 		k->compared++;
 		k->content = CONTENT_COMPARE;
+		k->like = ino;
+		k->like_size = old->size;
 	}
 }
 
@@ -299,7 +301,7 @@ static int old_is_zero(struct ds_sink *k, uint64_t off, uint64_t end, struct lcp
 {
 	for (;;) {
 		size_t len;
-		int rc = old_piece(k, k->ino, &off, end, &len, err);
+		int rc = old_piece(k, k->like, &off, end, &len, err);
 
 		if (rc)
 			return rc;
@@ -321,7 +323,7 @@ static int old_is_equal(struct ds_sink *k, uint64_t off, const uint8_t *buf, siz
 	while (rc == 1 && len) {
 		size_t n = MIN(len, SINK_TMP), got = 0;
 
-		rc = zpl_read(k->ds, k->ino, off, k->tmp, n, &got, err);
+		rc = zpl_read(k->ds, k->like, off, k->tmp, n, &got, err);
 		if (rc)
 			return rc;
 		rc = got == n && memcmp(k->tmp, buf, n) == 0;
@@ -340,10 +342,13 @@ static int open_writer(struct ds_sink *k, struct lcpfs_error *err)
 /* The contents differ from k->pos on: the file (or a new one, if others share it) gets new content, beginning with what was equal. */
 static int start_rewrite(struct ds_sink *k, struct lcpfs_error *err)
 {
-	uint64_t old_ino = k->ino;
+	uint64_t old_ino = k->like;
 	size_t len;
 	int rc = k->old.nlink > 1 ? replace(k, false, err) : 0;
 
+	/* those that follow are rather like this one than like one that was unlike */
+	if (k->content == CONTENT_TWIN)
+		twins_renew(&k->twins, k->twin_hash, k->ino);
 	k->content = CONTENT_NEW;
 	sink_changed(k);
 	if (!rc)
@@ -364,6 +369,30 @@ int sink_share(struct ds_sink *k, struct lcpfs_error *err)
 	return zpl_share(k->o.share, k->e->ino, k->ds, k->ino, err);
 }
 
+#define TWIN_MIN 32u /* less is not worth an item that counts sharers */
+
+/* The first piece of a new content: is there a file that begins like it? */
+static int meet(struct ds_sink *k, uint64_t off, const void *piece, size_t len, struct lcpfs_error *err)
+{
+	struct inode in;
+	uint64_t first;
+	int rc;
+
+	if (off || k->e->size < len)
+		return 0;
+	k->twin_hash = twins_hash(k->e->size, piece, len);
+	first = twins_meet(&k->twins, k->twin_hash, k->ino);
+	rc = first ? zpl_inode_get(k->ds, first, &in, err) : 1;
+	if (!rc && S_ISREG(in.mode) && in.size == k->e->size && in.data_id) {
+		k->content = CONTENT_TWIN;
+		k->like = first;
+		k->like_size = in.size;
+	} else if (first && (!rc || rc == -LCPFS_ENOENT)) {
+		twins_renew(&k->twins, k->twin_hash, k->ino);
+	}
+	return rc < 0 && rc != -LCPFS_ENOENT ? rc : 0;
+}
+
 int sink_write(struct ds_sink *k, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err)
 {
 	uint64_t end;
@@ -371,7 +400,9 @@ int sink_write(struct ds_sink *k, uint64_t off, const void *buf, size_t len, str
 
 	if (add_overflow(off, len, &end) || end > FILE_MAX || off < k->pos)
 		return lcpfs_fail(err, LCPFS_EINVAL, "content at a place where it cannot be");
-	if (k->content == CONTENT_COMPARE) {
+	if (k->content == CONTENT_NEW && !k->w && !k->pos && k->o.twins_bytes && len >= TWIN_MIN)
+		rc = meet(k, off, buf, len, err);
+	if (!rc && k->content >= CONTENT_COMPARE) {
 		rc = old_is_equal(k, off, buf, len, err);
 		if (rc == 1) {
 			k->pos = end;
@@ -409,8 +440,10 @@ int sink_end_content(struct ds_sink *k, struct lcpfs_error *err)
 
 	if (unread && !k->w && k->old.mode)
 		return keep_old_content(k, err);
-	if (k->content == CONTENT_COMPARE) {
-		rc = size == k->old.size ? old_is_zero(k, k->pos, size, err) : 0;
+	if (k->content >= CONTENT_COMPARE) {
+		rc = size == k->like_size ? old_is_zero(k, k->pos, size, err) : 0;
+		if (rc == 1 && k->content == CONTENT_TWIN)
+			return zpl_twin(k->ds, k->like, k->ino, err);
 		if (rc == 1)
 			pace_earn(k);
 		if (rc)

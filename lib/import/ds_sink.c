@@ -399,6 +399,7 @@ static void ds_close(struct entry_sink *sink)
 
 	if (k->w)
 		zpl_writer_abort(k->w);
+	twins_fini(&k->twins);
 	inoset_fini(&k->seen);
 	inoset_fini(&k->linked);
 	inomap_fini(&k->names);
@@ -420,6 +421,7 @@ int ds_sink_open(struct entry_sink **out, struct dataset *ds, uint64_t root, con
 	if (rc)
 		return rc;
 	k->sink.ops = &ds_ops;
+	k->twins.max_bytes = o->twins_bytes;
 	k->ds = ds;
 	k->o = *o;
 	k->pace = (uint64_t)PACE_PACKS * ds->info.pack_size;

@@ -34,6 +34,19 @@ const char *inomap_get(const struct inomap *m, uint64_t ino, const void *key, si
 int inomap_put(struct inomap *m, uint64_t ino, const void *key, size_t len, const char *value, struct lcpfs_error *err);
 void inomap_fini(struct inomap *m);
 
+/* Files by size and first piece; twins.c */
+struct twin { uint64_t hash, ino; };
+struct twins {
+	struct twin *slot;
+	size_t n, cap, max_bytes;
+	bool full;
+};
+uint64_t twins_hash(uint64_t size, const uint8_t *piece, size_t len);
+/* The file that was first met with this hash, or 0: then it is `ino` from now on, while there is room. */
+uint64_t twins_meet(struct twins *t, uint64_t hash, uint64_t ino);
+void twins_renew(struct twins *t, uint64_t hash, uint64_t ino); /* the first one is no more */
+void twins_fini(struct twins *t);
+
 /* A single name as it may stand in a directory: 1-255 bytes, no '/' or NUL, not "." or "..". */
 bool import_name_ok(const char *name, size_t len);
 
@@ -88,6 +101,7 @@ struct ds_sink_opts {
 	bool exact;           /* in the end what the source lacked is removed */
 	bool trust;           /* a file of equal size, mtime and ctime, both before trust_before, has the content it had */
 	struct itime trust_before;
+	size_t twins_bytes;   /* equal files are stored once, with that much memory to find them; 0: no */
 	bool root_now;        /* the target directory itself is changed by this run: it gets `now` as mtime and ctime */
 	struct itime now;
 	struct dataset *share;  /* entries are files of this dataset (e->ino): contents are shared with it. NULL: they come through write */
@@ -108,7 +122,7 @@ struct sink_level {
 	size_t end;  /* path[0..end) names it */
 	bool fresh;  /* made by this run: what is in it came with this run */
 };
-enum sink_content { CONTENT_NONE, CONTENT_NEW, CONTENT_COMPARE };
+enum sink_content { CONTENT_NONE, CONTENT_NEW, CONTENT_COMPARE, CONTENT_TWIN };
 struct ds_sink {
 	struct entry_sink sink;
 	struct dataset *ds;
@@ -127,10 +141,14 @@ struct ds_sink {
 	bool counted;
 	enum sink_content content;
 	struct inode old;         /* the file it goes over; mode 0: none */
+	uint64_t like, like_size; /* the file whose content is compared with, and its size */
+	uint64_t twin_hash;
 	uint64_t pos;             /* end of the content so far */
 	struct zpl_writer *w;     /* opened by the first piece */
 	uint8_t *tmp;             /* SINK_TMP bytes, made when first needed */
 	uint64_t pace;            /* bytes that may yet be decoded for nothing: ds_compare.c */
+
+	struct twins twins;
 
 	/* exact only */
 	struct inoset seen;       /* inodes that the source has */

@@ -9,7 +9,7 @@
 #define KNOWN_FLAGS                                                                                                      \
 	(LCPFS_TREE_UID | LCPFS_TREE_GID | LCPFS_TREE_REPRODUCIBLE | LCPFS_TREE_ONE_FS | LCPFS_TREE_KEEP_SPECIAL |           \
 	    LCPFS_TREE_DELETE | LCPFS_TREE_OVERWRITE | LCPFS_TREE_NO_OWNER | LCPFS_TREE_CHECKSUM | LCPFS_TREE_BASENAME |     \
-	    LCPFS_TREE_SAFE | LCPFS_TREE_REFLINK | LCPFS_TREE_REFLINK_ONLY)
+	    LCPFS_TREE_SAFE | LCPFS_TREE_REFLINK | LCPFS_TREE_REFLINK_ONLY | LCPFS_TREE_DUPLICATES)
 #define PROGRESS_NS 100000000u
 
 int run_begin(struct run *r, const struct lcpfs_tree_opts *o, const char *phase, struct lcpfs_error *err)

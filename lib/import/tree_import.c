@@ -56,6 +56,8 @@ static int fill_begin(struct fill *f, struct lcpfs_dataset *ds, const char *path
 		return lcpfs_within(err, rc, "/%.200s", path + strspn(path, "/"));
 	o = f->run.o;
 	f->so = (struct ds_sink_opts){ .exact = o->flags & LCPFS_TREE_DELETE, .warn = run_told, .warn_arg = &f->run, .deleting = now_deleting };
+	if (o->flags & LCPFS_TREE_DUPLICATES)
+		f->so.twins_bytes = f->ds->spa->memory / 8;
 	f->so.root_now = o->flags & LCPFS_TREE_BASENAME || o->as;
 	now_get(&f->so.now.sec, &f->so.now.nsec);
 	return 0;

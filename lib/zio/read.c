@@ -173,6 +173,24 @@ static int node_open(struct zio *z, const struct blkptr *bp, const uint8_t *stor
 	return 0;
 }
 
+int zio_try_decode(struct zio *z, const struct blkptr *bp, const uint8_t *stored, struct lcpfs_error *err)
+{
+	uint8_t *buf = NULL;
+	uint32_t nptr;
+	int rc;
+
+	if (bp->suite)
+		return 0;
+	if (bp->kind == PTR_NODE) {
+		rc = node_open(z, bp, stored, &buf, &nptr, err);
+	} else {
+		buf = malloc(bp->lsize);
+		rc = buf ? decode(z, bp, stored, buf, bp->lsize, err) : lcpfs_nomem(err);
+	}
+	free(buf);
+	return rc;
+}
+
 int zio_read_node(struct zio *z, const struct blkptr *bp, uint8_t **ptrs_body, uint32_t *nptr, struct lcpfs_error *err)
 {
 	uint8_t *stored;

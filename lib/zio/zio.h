@@ -36,6 +36,8 @@ int zio_read(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_err
 int zio_read_head(struct zio *z, const struct blkptr *bp, void *buf, size_t want, struct lcpfs_error *err);
 /* The stored bytes (bp->psize), verified. */
 int zio_read_stored(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err);
+/* Whether stored bytes (verified) decode to what bp says. */
+int zio_try_decode(struct zio *z, const struct blkptr *bp, const uint8_t *stored, struct lcpfs_error *err);
 /* The node at bp as btree_store.read wants it. */
 int zio_read_node(struct zio *z, const struct blkptr *bp, uint8_t **ptrs_body, uint32_t *nptr, struct lcpfs_error *err);
 

@@ -12,9 +12,9 @@ int content_settle(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err
 
 	if (!z || !data_id)
 		return 0;
-	if (jobs_have(z, data_id) || (z->open.kind == OPEN_RECORD && z->open.dirty && z->open.data_id == data_id))
+	if (z->open.kind == OPEN_RECORD && z->open.dirty && z->open.data_id == data_id)
 		return zpl_flush(ds, err);
-	return 0;
+	return jobs_reap_for(ds, data_id, err);
 }
 
 /* 1: no such item. */
@@ -39,7 +39,7 @@ static int slice_find(struct dataset *ds, uint64_t data_id, struct slice *out, s
 	int rc = slice_lookup(ds, data_id, out, err);
 
 	if (rc == 1 && ds->zpl && jobs_have(ds->zpl, data_id)) {
-		rc = zpl_flush(ds, err);
+		rc = jobs_reap_for(ds, data_id, err);
 		if (!rc)
 			rc = slice_lookup(ds, data_id, out, err);
 	}

@@ -165,6 +165,15 @@ int jobs_reap_all(struct dataset *ds, struct lcpfs_error *err)
 	return rc;
 }
 
+int jobs_reap_for(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err)
+{
+	int rc = 0;
+
+	while (!rc && jobs_have(ds->zpl, data_id))
+		rc = reap_one(ds, err);
+	return rc;
+}
+
 static void unlink_last(struct zpl *z, struct job *j)
 {
 	struct job **p = &z->head;

@@ -38,6 +38,7 @@ static void state_close(struct dataset *ds)
 	buf_fini(&z->pack.body);
 	free(z->pack.ent);
 	free(z->lowered);
+	free(z->late);
 	pthread_mutex_destroy(&z->lock);
 	pthread_cond_destroy(&z->came);
 	free(z);
@@ -133,6 +134,8 @@ int zpl_flush(struct dataset *ds, struct lcpfs_error *err)
 			rc = pack_close(ds, err);
 		if (!rc)
 			rc = jobs_reap_all(ds, err);
+		if (!rc)
+			rc = late_settle(ds, err);
 		if (!rc)
 			rc = zi_flush(ds, err);
 	}

@@ -71,6 +71,8 @@ void zpl_writer_abort(struct zpl_writer *w);
  * Regular file `to` gets the content of `from` without a copy; either may change its own afterwards. The datasets are of one pool, `src` may be a
  * snapshot. Within a dataset this costs the same for any size; between two of them each record is shared, and what lies in a pack is copied.
  */
+/* File `to` gets the content of file `from` of the same dataset, all of which was written; nothing is flushed for it. */
+int zpl_twin(struct dataset *ds, uint64_t from, uint64_t to, struct lcpfs_error *err);
 int zpl_share(struct dataset *src, uint64_t from, struct dataset *ds, uint64_t to, struct lcpfs_error *err);
 /*
  * The same for `len` bytes at `off`, which must exist; they replace those of `to` at `at`. Blocks that lie wholly within are shared, the edges are copied.

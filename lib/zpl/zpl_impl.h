@@ -87,6 +87,9 @@ struct zpl {
 	uint64_t *lowered;       /* packs that lost contents, for compaction */
 	uint32_t n_lowered, cap_lowered;
 
+	struct late { uint64_t ino, data_id; } *late; /* whose psize is not known yet */
+	uint32_t n_late, cap_late;
+
 	struct job *head, **tail;
 	unsigned n_jobs;
 	size_t job_bytes;
@@ -144,6 +147,8 @@ int job_submit_pack(struct dataset *ds, uint64_t pack_id, struct pack_ent *ent, 
 /* The content of block `old`, of a pack or the record at off of data_id, once more: rewrite_apply decides what comes of it. */
 int job_submit_rewrite(struct dataset *ds, struct rewrite *re, bool pack, uint64_t id, uint64_t off, const struct blkptr *old, void *buf,
                        struct lcpfs_error *err);
+/* Until nothing of this content is on its way. */
+int jobs_reap_for(struct dataset *ds, uint64_t data_id, struct lcpfs_error *err);
 int jobs_reap_all(struct dataset *ds, struct lcpfs_error *err);
 bool jobs_have(const struct zpl *z, uint64_t data_id);
 void jobs_drop(struct zpl *z); /* waits, forgets */
@@ -163,6 +168,9 @@ bool compact_half_dead(const struct pack_item *p);
 bool compact_worth(const struct dataset *ds, const struct pack_item *p); /* half dead or small, and nothing forbids to empty it */
 /* Its living contents go into the open pack. What makes no sense stays. */
 int compact_move(struct dataset *ds, uint64_t id, const struct pack_item *p, struct lcpfs_error *err);
+
+/* twin.c */
+int late_settle(struct dataset *ds, struct lcpfs_error *err);
 
 /* block.c */
 bool zpl_block_cached(struct dataset *ds, const struct blkptr *bp);

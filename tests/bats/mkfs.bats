@@ -188,3 +188,55 @@ U=5e1d2f3c-7a68-4b1e-9c0f-2d4b6a8c0e10
 	[ "$s2" -eq 0 ]
 	[ "$output" = 1 ]
 }
+
+@test "equal files are stored once" {
+	mkdir -p src/a src/b
+	head -c 3000000 /dev/urandom >src/a/big
+	head -c 150000 /dev/urandom >src/a/mid
+	for i in 1 2 3 4 5 6; do head -c $((i * 700)) /dev/urandom >src/a/small$i; done
+	cp -r src/a/. src/b
+	head -c 2999999 src/a/big >src/b/less
+	printf x >>src/b/less
+	truncate -s 500000 src/a/hole src/b/hole
+	echo tail >>src/a/hole
+	ln src/a/mid src/b/link
+	mkfs.lcpfs once.img src
+	mkfs.lcpfs --no-duplicates twice.img src
+	[ $(($(stat -c %s twice.img) - $(stat -c %s once.img))) -gt 2900000 ]
+	fsck_clean once.img
+	for i in once.img twice.img; do
+		rm -rf out
+		lcpfs-cp -a $i:/ out
+		diff -r src out
+	done
+	# charged as if each had its own
+	[ "$(lcpfs-du -s once.img:/b/big | cut -f1)" = "$(lcpfs-du -s twice.img:/b/big | cut -f1)" ]
+	lcpfs-cp src/a/small4 once.img:/b/small3
+	cmp <(lcpfs-cat once.img:/a/small3) src/a/small3
+	cmp <(lcpfs-cat once.img:/b/small3) src/a/small4
+	fsck_clean once.img
+	tar -C src -cf src.tar .
+	mkfs.lcpfs tar.img src.tar
+	[ "$(stat -c %s tar.img)" -lt $(($(stat -c %s once.img) + 60000)) ]
+	fsck_clean tar.img
+}
+
+@test "the image does not depend on threads or what the processor has" {
+	export SOURCE_DATE_EPOCH=1700000000
+	mkfs.lcpfs -U 01234567-89ab-cdef-0123-456789abcdef --reproducible one.img /usr/include/linux
+	for j in 1 2 8; do
+		mkfs.lcpfs -f -j $j -U 01234567-89ab-cdef-0123-456789abcdef --reproducible t.img /usr/include/linux
+		cmp one.img t.img
+	done
+	for simd in portable sse41 avx2 avx512; do
+		LCPFS_SIMD=$simd mkfs.lcpfs -f -U 01234567-89ab-cdef-0123-456789abcdef --reproducible t.img /usr/include/linux
+		cmp one.img t.img
+	done
+}
+
+@test "reading back" {
+	sample --no-image
+	mkfs.lcpfs --verify decode t.img rootfs
+	mkfs.lcpfs -f --verify=hash t.img rootfs
+	run_status 2 mkfs.lcpfs -f --verify no t.img rootfs
+}
