@@ -73,11 +73,11 @@ two_pools() {
 @test "... or goes on where it stopped" {
 	two_pools
 	mkdir many
-	for i in $(seq 12); do head -c 150000 /dev/urandom >many/$i; done
+	for i in $(seq 30); do head -c 150000 /dev/urandom >many/$i; done
 	lcpfs-cp -r many tank.img:
 	lcpfs-snap create tank.img:@s
 	lcpfs-send --checkpoint 4K -o whole tank.img:@s
-	head -c 1000000 whole >cut
+	head -c 3000000 whole >cut
 	run_status 1 lcpfs-recv -s b.img:c cut
 	t=$(lcpfs-recv --token b.img:c)
 	run_status 1 lcpfs-ls b.img:c
