@@ -83,7 +83,7 @@ two_pools() {
 	run_status 1 lcpfs-ls b.img:c
 	run_status 4 lcpfs-recv b.img:c whole
 	lcpfs-send --resume "$t" -o rest tank.img:@s
-	[ "$(stat -c %s rest)" -lt 1100000 ]
+	[ "$(stat -c %s rest)" -lt 3000000 ]
 	lcpfs-recv -s b.img:c rest
 	run_status 0 lcpfs-diff tank.img:@s b.img:c
 	fsck.lcpfs -n --data b.img

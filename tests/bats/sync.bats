@@ -64,10 +64,10 @@ pools() {
 @test "what broke off goes on" {
 	pools
 	mkdir many
-	for i in $(seq 12); do head -c 150000 /dev/urandom >many/$i; done
+	for i in $(seq 30); do head -c 150000 /dev/urandom >many/$i; done
 	lcpfs-cp -r many tank.img:home:
 	lcpfs-snap create tank.img:home@s
-	lcpfs-send --checkpoint 4K tank.img:home@s | head -c 1000000 >cut
+	lcpfs-send --checkpoint 4K tank.img:home@s | head -c 3000000 >cut
 	run_status 1 lcpfs-recv -s b.img:home cut
 	run -0 lcpfs-sync -v tank.img:home@s b.img
 	[[ "$output" == *"resumed 'home@s'"* && "$output" == *"there already"* ]]
