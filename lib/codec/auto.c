@@ -16,7 +16,7 @@
 #include "codec/codec_impl.h"
 
 /* PACKED, MOSTLY and PARTLY: so much of it is compressed or encrypted already (7/8, 3/4, 1/3). */
-enum class { PACKED, MOSTLY, PARTLY, TEXT, REPEATS, NUMBERS, OTHER, CLASSES };
+enum class { PACKED, MOSTLY, PARTLY, TEXT, NUMBERS, OTHER, CLASSES };
 enum { FAST, BALANCED, SMALL, BUDGETS };
 
 static const char *const budget_name[BUDGETS] = { "fast", "balanced", "small" };
@@ -28,29 +28,19 @@ static const char *const budget_name[BUDGETS] = { "fast", "balanced", "small" };
 static const struct codec_spec table[BUDGETS][CLASSES] = {
 	[FAST] = {
 		[PACKED] = { CODEC_ZSTD, 1 }, [MOSTLY] = { CODEC_ZSTD, -1 }, [PARTLY] = { CODEC_ZSTD, 1 }, [TEXT] = { CODEC_ZSTD, 1 },
-		[REPEATS] = { CODEC_ZSTD, 1 }, [NUMBERS] = { CODEC_ZSTD, 1 }, [OTHER] = { CODEC_ZSTD, 1 },
+		[NUMBERS] = { CODEC_ZSTD, 1 }, [OTHER] = { CODEC_ZSTD, 1 },
 	},
 	[BALANCED] = {
 		[PACKED] = { CODEC_ZSTD, 3 }, [MOSTLY] = { CODEC_ZSTD, 3 }, [PARTLY] = { CODEC_ZSTD, 6 }, [TEXT] = { CODEC_ZSTD, 6 },
-		[REPEATS] = { CODEC_ZSTD, 1 }, [NUMBERS] = { CODEC_ZSTD, 1 }, [OTHER] = { CODEC_ZSTD, 6 },
+		[NUMBERS] = { CODEC_ZSTD, 1 }, [OTHER] = { CODEC_ZSTD, 6 },
 	},
 	[SMALL] = {
 		[PACKED] = { CODEC_ZSTD, 3 }, [MOSTLY] = { CODEC_ZSTD, 9 }, [PARTLY] = { CODEC_ZSTD, 9 }, [TEXT] = { CODEC_LZMA2, 3 },
-		[REPEATS] = { CODEC_LZMA2, 3 }, [NUMBERS] = { CODEC_LZMA2, 1 }, [OTHER] = { CODEC_LZMA2, 2 },
+		[NUMBERS] = { CODEC_LZMA2, 1 }, [OTHER] = { CODEC_LZMA2, 2 },
 	},
 };
 
-#define TRY (32 * KiB)
-
-/* Text that shrinks to less than a sixteenth on a short stretch in the middle: tables and generated code, where matches are easy to find. */
-static bool repeats(struct codec_ctx *c, const uint8_t *src, size_t len)
-{
-	if (len < 4 * TRY)
-		return false;
-	return codec_row_zstd.compress(c, 1, src + (len - TRY) / 2, TRY, c->try_out, TRY / 16) > 0;
-}
-
-static enum class classify(struct codec_ctx *c, const uint8_t *src, size_t len)
+static enum class classify(const uint8_t *src, size_t len)
 {
 	struct codec_look l;
 
@@ -66,17 +56,17 @@ static enum class classify(struct codec_ctx *c, const uint8_t *src, size_t len)
 	if (l.numbers * 4 >= l.pieces * 3)
 		return NUMBERS;
 	if (l.text * 4 >= l.pieces * 3)
-		return repeats(c, src, len) ? REPEATS : TEXT;
+		return TEXT;
 	return OTHER;
 }
 
-struct codec_spec codec_choose(struct codec_ctx *c, struct codec_spec want, const void *src, size_t len)
+struct codec_spec codec_choose(struct codec_spec want, const void *src, size_t len)
 {
 	unsigned budget = (unsigned)want.level;
 
 	if (want.id != CODEC_AUTO || budget >= BUDGETS)
 		return want;
-	return table[budget][classify(c, src, len)];
+	return table[budget][classify(src, len)];
 }
 
 bool codec_auto_parse(const char *text, struct codec_spec *out)

@@ -31,7 +31,7 @@ void codec_ctx_destroy(struct codec_ctx *c);
  * What to compress this block with: `want` itself, or what "auto" finds best for it, with a look at src. Depends on src, want and the
  * library version only.
  */
-struct codec_spec codec_choose(struct codec_ctx *c, struct codec_spec want, const void *src, size_t len);
+struct codec_spec codec_choose(struct codec_spec want, const void *src, size_t len);
 
 /*
  * Compress src into dst, with a spec that codec_choose returned. Returns the stored length, or 0 when the block is to be stored plain: the result would not

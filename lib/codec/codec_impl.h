@@ -20,7 +20,6 @@ struct codec_ctx {
 	ZSTD_CCtx *zstd_c;
 	ZSTD_DCtx *zstd_d;
 	void *lz4hc;
-	uint8_t try_out[4096]; /* of a trial whose output nobody wants */
 };
 
 struct codec_row {

@@ -32,7 +32,7 @@ static struct tally count(const uint8_t *p)
 	return t;
 }
 
-/* Do bytes resemble those one number before, much more than their neighbours? */
+/* Do bytes resemble those one number before, much more than their neighbours? Not all of them: that would be a pattern. */
 static bool strided(const uint8_t *p)
 {
 	static const uint8_t stride[] = { 2, 4, 8, 12, 16, 24 };
@@ -44,7 +44,7 @@ static bool strided(const uint8_t *p)
 	for (size_t i = 25; i < PIECE; i++)
 		same[1] += p[i] == p[i - 1];
 	for (size_t k = 0; k < ARRAY_LEN(stride); k++)
-		if (same[stride[k]] > PIECE / 8 && same[stride[k]] > 2 * same[1])
+		if (same[stride[k]] > PIECE / 8 && same[stride[k]] < PIECE * 3 / 4 && same[stride[k]] > 2 * same[1])
 			return true;
 	return false;
 }

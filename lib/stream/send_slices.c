@@ -89,7 +89,7 @@ static int send_made_block(struct sender *s, const struct buf *plain, struct buf
 
 	if (plain->failed || !buf_reserve(room, plain->len))
 		return lcpfs_nomem(err);
-	spec = codec_choose(s->codec, s->spec, plain->data, plain->len);
+	spec = codec_choose(s->spec, plain->data, plain->len);
 	n = codec_compress(s->codec, spec, plain->data, plain->len, room->data, plain->len);
 	b.comp = n ? spec.id : CODEC_NONE;
 	b.data = n ? room->data : plain->data;

@@ -67,7 +67,7 @@ static void job_pack(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
 
 	if (ctx && j->codec.id != CODEC_NONE && j->len > SECTOR) {
 		j->stored = zio_buf_get(z, j->len);
-		j->codec = codec_choose(ctx, j->codec, j->buf, j->len);
+		j->codec = codec_choose(j->codec, j->buf, j->len);
 		if (j->stored)
 			n = codec_compress(ctx, j->codec, j->buf, j->len, j->stored, j->len);
 	}

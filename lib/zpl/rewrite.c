@@ -181,7 +181,7 @@ static int estimate(struct rewrite *re, const struct item *it, struct codec_ctx 
 		return rc < 0 ? rc : 0;
 	out = malloc(it->bp.lsize);
 	if (out) {
-		struct codec_spec spec = codec_choose(codec, re->codec, buf, it->bp.lsize);
+		struct codec_spec spec = codec_choose(re->codec, buf, it->bp.lsize);
 
 		n = codec_compress(codec, spec, buf, it->bp.lsize, out, it->bp.lsize);
 		bp.comp = n ? spec.id : CODEC_NONE;

@@ -412,13 +412,13 @@ static uint8_t *make_mix(size_t len, unsigned share)
 	return p;
 }
 
-static void chosen(struct codec_ctx *c, const char *what, uint8_t *data, size_t len, const char *fast, const char *balanced, const char *small)
+static void chosen(const char *what, uint8_t *data, size_t len, const char *fast, const char *balanced, const char *small)
 {
 	const char *const want[] = { fast, balanced, small };
 	char text[24];
 
 	for (int8_t k = 0; k < 3; k++) {
-		codec_print(codec_choose(c, (struct codec_spec){ CODEC_AUTO, k }, data, len), text, sizeof text);
+		codec_print(codec_choose((struct codec_spec){ CODEC_AUTO, k }, data, len), text, sizeof text);
 		ok_msg(strcmp(text, want[k]) == 0, "auto of %s is %s", what, text);
 	}
 	free(data);
@@ -426,26 +426,24 @@ static void chosen(struct codec_ctx *c, const char *what, uint8_t *data, size_t 
 
 TEST(auto_by_content)
 {
-	struct codec_ctx *c = codec_ctx_create();
 	uint8_t *lines = must(malloc(MAX_LEN));
 	struct codec_spec plain = { CODEC_ZSTD, 7 };
 
 	for (size_t i = 0; i < MAX_LEN; i++)
 		lines[i] = (uint8_t)"#define REGISTER_FIELD_MASK 0x000000\n"[i % 37];
-	chosen(c, "random bytes", make(RANDOM, MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:3", "zstd:3");
-	chosen(c, "a mix, half of it packed", make_mix(MAX_LEN, 8), MAX_LEN, "zstd:1", "zstd:6", "zstd:9");
-	chosen(c, "a mix, mostly packed", make_mix(MAX_LEN, 13), MAX_LEN, "zstd:-1", "zstd:3", "zstd:9");
-	chosen(c, "a mix, mostly text", make_mix(MAX_LEN, 2), MAX_LEN, "zstd:1", "zstd:6", "lzma:3");
-	chosen(c, "text", make(TEXT, MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:6", "lzma:3");
-	chosen(c, "a short text", make(TEXT, 3000, 1), 3000, "zstd:1", "zstd:6", "lzma:3");
-	chosen(c, "lines much alike", lines, MAX_LEN, "zstd:1", "zstd:1", "lzma:3");
-	chosen(c, "numbers", make_numbers(MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:1", "lzma:1");
-	chosen(c, "anything else", make(MIXED, 100, 1), 100, "zstd:1", "zstd:6", "lzma:2");
-	chosen(c, "zeros", make(ZEROS, MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:6", "lzma:2");
-	plain = codec_choose(c, plain, "x", 1);
+	chosen("random bytes", make(RANDOM, MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:3", "zstd:3");
+	chosen("a mix, half of it packed", make_mix(MAX_LEN, 8), MAX_LEN, "zstd:1", "zstd:6", "zstd:9");
+	chosen("a mix, mostly packed", make_mix(MAX_LEN, 13), MAX_LEN, "zstd:-1", "zstd:3", "zstd:9");
+	chosen("a mix, mostly text", make_mix(MAX_LEN, 2), MAX_LEN, "zstd:1", "zstd:6", "lzma:3");
+	chosen("text", make(TEXT, MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:6", "lzma:3");
+	chosen("a short text", make(TEXT, 3000, 1), 3000, "zstd:1", "zstd:6", "lzma:3");
+	chosen("lines much alike", lines, MAX_LEN, "zstd:1", "zstd:6", "lzma:3");
+	chosen("numbers", make_numbers(MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:1", "lzma:1");
+	chosen("anything else", make(MIXED, 100, 1), 100, "zstd:1", "zstd:6", "lzma:2");
+	chosen("zeros", make(ZEROS, MAX_LEN, 1), MAX_LEN, "zstd:1", "zstd:6", "lzma:2");
+	plain = codec_choose(plain, "x", 1);
 	is_int(plain.id, CODEC_ZSTD);
 	is_int(plain.level, 7);
-	codec_ctx_destroy(c);
 }
 
 static void *in_thread(void *arg)
