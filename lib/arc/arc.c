@@ -269,7 +269,6 @@ static void reap_shard(struct shard *s)
 }
 
 /* Nothing of o may be looked at once the reference is gone. */
-/* Nothing of o may be looked at once the reference is gone. */
 static __attribute__((noinline)) void put_slow(struct arc_obj *o, unsigned k)
 {
 	struct shard *dead = NULL;
