@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pools. A handle may be used by any thread; calls that change the pool are made by one thread at a time. Changes are private to the handle until
- * lcpfs_pool_commit publishes all of them at once; a close without it drops them.
+ * Pools. A handle, with the datasets and files opened through it, is used by one thread at a time, whichever that is: reading, too, moves
+ * what it has cached. The work below, such as reading ahead and compression, it spreads over threads of its own. Different handles are
+ * independent: threads that are to read one pool at the same moment open it read-only, each for itself. Changes are private to the handle
+ * until lcpfs_pool_commit publishes all of them at once; a close without it drops them.
  */
 #ifndef LCPFS_POOL_H
 #define LCPFS_POOL_H
