@@ -15,6 +15,9 @@
 #include "base/util.h"
 #include "codec/codec_impl.h"
 
+#define ZSTD(l) { .id = CODEC_ZSTD, .level = l }
+#define LZMA(l) { .id = CODEC_LZMA2, .level = l }
+
 /* PACKED, MOSTLY and PARTLY: so much of it is compressed or encrypted already (7/8, 3/4, 1/3). */
 enum class { PACKED, MOSTLY, PARTLY, TEXT, NUMBERS, OTHER, CLASSES };
 enum { FAST, BALANCED, SMALL, BUDGETS };
@@ -27,16 +30,16 @@ static const char *const budget_name[BUDGETS] = { "fast", "balanced", "small" };
  */
 static const struct codec_spec table[BUDGETS][CLASSES] = {
 	[FAST] = {
-		[PACKED] = { CODEC_ZSTD, 1 }, [MOSTLY] = { CODEC_ZSTD, -1 }, [PARTLY] = { CODEC_ZSTD, 1 }, [TEXT] = { CODEC_ZSTD, 1 },
-		[NUMBERS] = { CODEC_ZSTD, 1 }, [OTHER] = { CODEC_ZSTD, 1 },
+		[PACKED] = ZSTD(1), [MOSTLY] = ZSTD(-1), [PARTLY] = ZSTD(1), [TEXT] = ZSTD(1),
+		[NUMBERS] = ZSTD(1), [OTHER] = ZSTD(1),
 	},
 	[BALANCED] = {
-		[PACKED] = { CODEC_ZSTD, 3 }, [MOSTLY] = { CODEC_ZSTD, 3 }, [PARTLY] = { CODEC_ZSTD, 6 }, [TEXT] = { CODEC_ZSTD, 6 },
-		[NUMBERS] = { CODEC_ZSTD, 1 }, [OTHER] = { CODEC_ZSTD, 6 },
+		[PACKED] = ZSTD(3), [MOSTLY] = ZSTD(3), [PARTLY] = ZSTD(6), [TEXT] = ZSTD(6),
+		[NUMBERS] = ZSTD(1), [OTHER] = ZSTD(6),
 	},
 	[SMALL] = {
-		[PACKED] = { CODEC_ZSTD, 3 }, [MOSTLY] = { CODEC_ZSTD, 9 }, [PARTLY] = { CODEC_ZSTD, 9 }, [TEXT] = { CODEC_LZMA2, 3 },
-		[NUMBERS] = { CODEC_LZMA2, 1 }, [OTHER] = { CODEC_LZMA2, 2 },
+		[PACKED] = ZSTD(3), [MOSTLY] = ZSTD(9), [PARTLY] = ZSTD(9), [TEXT] = LZMA(3),
+		[NUMBERS] = LZMA(1), [OTHER] = LZMA(2),
 	},
 };
 
@@ -73,7 +76,7 @@ bool codec_auto_parse(const char *text, struct codec_spec *out)
 {
 	for (int8_t i = 0; i < BUDGETS; i++)
 		if (strcmp(text, budget_name[i]) == 0) {
-			*out = (struct codec_spec){ CODEC_AUTO, i };
+			*out = (struct codec_spec){ .id = CODEC_AUTO, .level = i };
 			return true;
 		}
 	return false;

@@ -49,7 +49,7 @@ int codec_parse(const char *text, struct codec_spec *out, struct lcpfs_error *er
 	bool has_level = text[len] == ':';
 
 	if (strcmp(text, "off") == 0) {
-		*out = (struct codec_spec){ CODEC_NONE, 0 };
+		*out = (struct codec_spec){ .id = CODEC_NONE, .level = 0 };
 		return 0;
 	}
 	if (strcmp(text, "auto") == 0 && codec_auto_parse("balanced", out))
@@ -57,7 +57,7 @@ int codec_parse(const char *text, struct codec_spec *out, struct lcpfs_error *er
 	if (len == 4 && has_level && memcmp(text, "auto", len) == 0 && codec_auto_parse(text + len + 1, out))
 		return 0;
 	for (uint8_t id = 1; id < CODEC_N; id++) {
-		struct codec_spec spec = { id, rows[id]->dflt };
+		struct codec_spec spec = { .id = id, .level = rows[id]->dflt };
 
 		if (strlen(rows[id]->name) != len || memcmp(rows[id]->name, text, len) != 0)
 			continue;
@@ -111,6 +111,7 @@ size_t codec_compress(struct codec_ctx *c, struct codec_spec spec, const void *s
 	level = MIN(MAX(spec.level, row->min), row->max);
 	if (level >= row->probe_from && src_len >= PROBE_MIN_LEN && codec_incompressible(c, src, src_len, dst, cap))
 		return 0;
+	c->many = spec.many;
 	return row->compress(c, level, src, src_len, dst, MIN(cap, src_len - save));
 }
 

@@ -15,7 +15,11 @@ enum codec_id { CODEC_NONE = 0, CODEC_LZ4 = 1, CODEC_ZSTD = 2, CODEC_LZMA2 = 3, 
  * What a user asks for: "off", "lz4[:-64..12]" (default 0; below: faster, above: its HC levels), "zstd[:-7..19]" (default 3),
  * "lzma[:0..9]" (default 6), "auto[:fast|balanced|small]" (default balanced).
  */
-struct codec_spec { uint8_t id; int8_t level; };
+struct codec_spec {
+	uint8_t id;
+	int8_t level;
+	bool many; /* the block is of many short files: a larger table to look for matches pays */
+};
 /* -LCPFS_EINVAL with the allowed forms or levels in the message. */
 int codec_parse(const char *text, struct codec_spec *out, struct lcpfs_error *err);
 /* The canonical text, "zstd:3"; `len` at least 16. */

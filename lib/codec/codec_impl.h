@@ -20,6 +20,7 @@ struct codec_ctx {
 	ZSTD_CCtx *zstd_c;
 	ZSTD_DCtx *zstd_d;
 	void *lz4hc;
+	bool many; /* of the block under way, see codec_spec */
 };
 
 struct codec_row {

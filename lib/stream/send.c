@@ -311,7 +311,7 @@ static int codec_of(struct spa *s, uint64_t id, struct codec_spec *out, struct l
 	char *value = NULL, *source = NULL;
 	int rc = dmu_prop_get(s, id, "compress", &value, &source, err);
 
-	*out = (struct codec_spec){ CODEC_ZSTD, 3 };
+	*out = (struct codec_spec){ .id = CODEC_ZSTD, .level = 3 };
 	if (rc == -LCPFS_ENOENT || rc == -LCPFS_ENODATA)
 		rc = 0;
 	if (!rc && value && value[0])

@@ -6,7 +6,7 @@
 
 int send_batch(struct sender *s, struct lcpfs_error *err)
 {
-	static const struct codec_spec spec = { CODEC_ZSTD, 3 };
+	static const struct codec_spec spec = { .id = CODEC_ZSTD, .level = 3 };
 	struct frame_items f = { .n = s->batch_n, .raw_len = (uint32_t)s->batch.len };
 	struct hash_piece pieces[2];
 	uint8_t hdr[ITEMS_HDR];

@@ -27,7 +27,7 @@ static void blob_header(struct buf *stored, size_t decoded_len, uint8_t comp)
 
 int cfgblob_pack(struct vdev *v, struct buf *stored, struct lcpfs_error *err)
 {
-	static const struct codec_spec spec = { CODEC_ZSTD, 3 };
+	static const struct codec_spec spec = { .id = CODEC_ZSTD, .level = 3 };
 	struct buf plain = { 0 };
 	size_t n = 0;
 	uint8_t *to;

@@ -138,7 +138,7 @@ static int body_put(struct zio *z, const uint8_t *body, uint32_t body_len, struc
 	if (z->columns && !h->level && !cols)
 		return lcpfs_nomem(err);
 	h->cols = cols ? (uint8_t)node_cols_encode(body, body_len, cols) : 0;
-	n = codec_compress(z->ctx, (struct codec_spec){ CODEC_ZSTD, 3 }, h->cols ? cols : body, body_len + h->cols, to, body_len);
+	n = codec_compress(z->ctx, (struct codec_spec){ .id = CODEC_ZSTD, .level = 3 }, h->cols ? cols : body, body_len + h->cols, to, body_len);
 	free(cols);
 	h->comp = n ? CODEC_ZSTD : CODEC_NONE;
 	if (!n) {

@@ -187,12 +187,15 @@ static void unlink_last(struct zpl *z, struct job *j)
 }
 
 /* j is owned by the queue, buf by the pipeline. */
+#define SHORT_MEAN 4096u /* bytes a file in a pack, on average: one of many short files */
+
 static int submit(struct dataset *ds, struct job *j, unsigned flags, void *buf, size_t len, struct lcpfs_error *err)
 {
 	struct zpl *z = ds->zpl;
-	struct codec_spec codec = flags & INODE_NOCOMPRESS ? (struct codec_spec){ CODEC_NONE, 0 } : z->codec;
+	struct codec_spec codec = flags & INODE_NOCOMPRESS ? (struct codec_spec){ .id = CODEC_NONE } : z->codec;
 	int rc;
 
+	codec.many = j->n && len / j->n <= SHORT_MEAN;
 	j->z = z;
 	j->bytes = len;
 	*z->tail = j;

@@ -14,7 +14,7 @@ int zpl_state(struct dataset *ds, struct zpl **out, struct lcpfs_error *err)
 		if (!z)
 			return lcpfs_nomem(err);
 		z->ds = ds;
-		z->codec = (struct codec_spec){ CODEC_ZSTD, 3 };
+		z->codec = (struct codec_spec){ .id = CODEC_ZSTD, .level = 3 };
 		z->tail = &z->head;
 		pthread_mutex_init(&z->lock, NULL);
 		pthread_cond_init(&z->came, NULL);

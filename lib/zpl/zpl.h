@@ -15,7 +15,7 @@
 void zpl_init(void); /* sets the dmu's hooks; once per process, called by the public open and create */
 
 struct zpl_params { uint32_t record_bytes, pack_bytes, slice_max; struct codec_spec codec; };
-#define ZPL_DEFAULTS { 1u << 20, 1u << 20, 128u << 10, { CODEC_ZSTD, 3 } }
+#define ZPL_DEFAULTS { 1u << 20, 1u << 20, 128u << 10, { .id = CODEC_ZSTD, .level = 3 } }
 /* A new, empty head: DSINFO and the root directory. `params` into DSINFO and, where not the default, properties are the caller's. */
 int zpl_format(struct dataset *ds, const struct zpl_params *p, uint32_t mode, uint32_t uid, uint32_t gid, struct itime t, struct lcpfs_error *err);
 /* Codec of new blocks (from the property); default zstd:3. */

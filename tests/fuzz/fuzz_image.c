@@ -185,7 +185,7 @@ static bool repack(struct stored *s, uint32_t *psize)
 		static uint8_t arranged[NODE_LIMIT + NODE_COLS_MAX];
 		unsigned cols = s->cols ? node_cols_encode(s->edited, s->body_len, arranged) : 0;
 
-		n = codec_compress(codec, (struct codec_spec){ s->comp, 3 }, cols ? arranged : s->edited, s->body_len + cols, p + head, room);
+		n = codec_compress(codec, (struct codec_spec){ .id = s->comp, .level = 3 }, cols ? arranged : s->edited, s->body_len + cols, p + head, room);
 		p[48] = (uint8_t)cols;
 		if (!n)
 			return false;

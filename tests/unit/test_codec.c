@@ -13,7 +13,8 @@ enum { TEXT, RANDOM, ZEROS, MIXED, BYTES, KINDS };
 #define MAX_LEN (1 << 20)
 
 static const struct codec_spec typical[] = {
-	{ CODEC_LZ4, 0 }, { CODEC_ZSTD, -5 }, { CODEC_ZSTD, 3 }, { CODEC_ZSTD, 9 }, { CODEC_LZMA2, 1 },
+	{ .id = CODEC_LZ4 }, { .id = CODEC_ZSTD, .level = -5 }, { .id = CODEC_ZSTD, .level = 3 }, { .id = CODEC_ZSTD, .level = 9 },
+	{ .id = CODEC_LZMA2, .level = 1 },
 };
 #define N_TYPICAL (sizeof typical / sizeof *typical)
 
@@ -88,15 +89,15 @@ TEST(every_level)
 	uint8_t *text = make(TEXT, 150000, 1);
 
 	for (int l = -7; l <= 19; l++) {
-		round_trip(c, (struct codec_spec){ CODEC_ZSTD, (int8_t)l }, text, 20000, true);
-		round_trip(c, (struct codec_spec){ CODEC_ZSTD, (int8_t)l }, text, 150000, true);
+		round_trip(c, (struct codec_spec){ .id = CODEC_ZSTD, .level = (int8_t)l }, text, 20000, true);
+		round_trip(c, (struct codec_spec){ .id = CODEC_ZSTD, .level = (int8_t)l }, text, 150000, true);
 	}
 	for (int8_t l = 0; l <= 9; l++) {
-		round_trip(c, (struct codec_spec){ CODEC_LZMA2, l }, text, 1500, true);
-		round_trip(c, (struct codec_spec){ CODEC_LZMA2, l }, text, 40000, true);
+		round_trip(c, (struct codec_spec){ .id = CODEC_LZMA2, .level = l }, text, 1500, true);
+		round_trip(c, (struct codec_spec){ .id = CODEC_LZMA2, .level = l }, text, 40000, true);
 	}
 	for (int l = -64; l <= 12; l += l < 0 ? 16 : 1)
-		round_trip(c, (struct codec_spec){ CODEC_LZ4, (int8_t)l }, text, 150000, true);
+		round_trip(c, (struct codec_spec){ .id = CODEC_LZ4, .level = (int8_t)l }, text, 150000, true);
 	free(text);
 	codec_ctx_destroy(c);
 	codec_ctx_destroy(NULL);
@@ -134,10 +135,10 @@ TEST(incompressible)
 	free(text);
 	text = make(BYTES, 65536, 5); /* nothing repeats, but six bits of eight */
 	ok(!codec_incompressible(c, text, 65536, out, 262144));
-	ok(codec_compress(c, (struct codec_spec){ CODEC_ZSTD, 3 }, text, 65536, out, 65536) > 0);
-	is_int(codec_compress(c, (struct codec_spec){ CODEC_NONE, 0 }, text, 65536, out, 65536), 0);
-	is_int(codec_compress(c, (struct codec_spec){ 9, 0 }, text, 65536, out, 65536), 0);
-	is_int(codec_compress(c, (struct codec_spec){ CODEC_ZSTD, 3 }, text, 65536, out, 0), 0);
+	ok(codec_compress(c, (struct codec_spec){ .id = CODEC_ZSTD, .level = 3 }, text, 65536, out, 65536) > 0);
+	is_int(codec_compress(c, (struct codec_spec){ .id = CODEC_NONE, .level = 0 }, text, 65536, out, 65536), 0);
+	is_int(codec_compress(c, (struct codec_spec){ .id = 9 }, text, 65536, out, 65536), 0);
+	is_int(codec_compress(c, (struct codec_spec){ .id = CODEC_ZSTD, .level = 3 }, text, 65536, out, 0), 0);
 	free(data);
 	free(text);
 	free(out);
@@ -152,7 +153,7 @@ TEST(zstd_frame)
 
 	for (size_t len = 3000; len <= MAX_LEN; len = len * 7 / 3)
 		for (int l = -7; l <= 19; l += len > 100000 ? 11 : 1) {
-			size_t n = codec_compress(c, (struct codec_spec){ CODEC_ZSTD, (int8_t)l }, data, len, out, len);
+			size_t n = codec_compress(c, (struct codec_spec){ .id = CODEC_ZSTD, .level = (int8_t)l }, data, len, out, len);
 
 			if (ok(n > 9)) {
 				is_mem(out, "\x28\xb5\x2f\xfd", 4);
@@ -343,12 +344,12 @@ TEST(deterministic)
 	uint64_t seed = 5;
 
 	for (unsigned i = 0; i < 400; i++) {
-		struct codec_spec spec = { CODEC_ZSTD, (int8_t)(tap_rand(&seed) % 27 - 7) };
+		struct codec_spec spec = { .id = CODEC_ZSTD, .level = (int8_t)(tap_rand(&seed) % 27 - 7) };
 		size_t len = tap_rand(&seed) % (i % 4 ? 40000 : 200000) + 600, n, m;
 		uint8_t *data = make(i % 3 ? MIXED : TEXT, len, seed % 5);
 
 		if (i % 10 == 0)
-			spec = (struct codec_spec){ i % 20 ? CODEC_LZ4 : CODEC_LZMA2, 0 };
+			spec = (struct codec_spec){ .id = i % 20 ? CODEC_LZ4 : CODEC_LZMA2, .level = 0 };
 		if (spec.level > 13 && i % 3)
 			spec.level = 8;
 		n = codec_compress(c, spec, data, len, a, len);
@@ -366,7 +367,9 @@ TEST(deterministic)
 /* A stretch that shrinks is found wherever it is, from 1/8 of the block on. */
 TEST(incompressible_but)
 {
-	static const struct codec_spec slow[] = { { CODEC_ZSTD, 3 }, { CODEC_ZSTD, 9 }, { CODEC_LZMA2, 1 }, { CODEC_LZ4, 9 } };
+	static const struct codec_spec slow[] = {
+		{ .id = CODEC_ZSTD, .level = 3 }, { .id = CODEC_ZSTD, .level = 9 }, { .id = CODEC_LZMA2, .level = 1 }, { .id = CODEC_LZ4, .level = 9 },
+	};
 	struct codec_ctx *c = codec_ctx_create();
 	uint8_t *data = make(RANDOM, MAX_LEN, 8), *text = make(TEXT, MAX_LEN / 8, 9), *out = must(malloc(MAX_LEN));
 	uint8_t *saved = must(malloc(MAX_LEN / 8));
@@ -418,7 +421,7 @@ static void chosen(const char *what, uint8_t *data, size_t len, const char *fast
 	char text[24];
 
 	for (int8_t k = 0; k < 3; k++) {
-		codec_print(codec_choose((struct codec_spec){ CODEC_AUTO, k }, data, len), text, sizeof text);
+		codec_print(codec_choose((struct codec_spec){ .id = CODEC_AUTO, .level = k }, data, len), text, sizeof text);
 		ok_msg(strcmp(text, want[k]) == 0, "auto of %s is %s", what, text);
 	}
 	free(data);
@@ -427,7 +430,7 @@ static void chosen(const char *what, uint8_t *data, size_t len, const char *fast
 TEST(auto_by_content)
 {
 	uint8_t *lines = must(malloc(MAX_LEN));
-	struct codec_spec plain = { CODEC_ZSTD, 7 };
+	struct codec_spec plain = { .id = CODEC_ZSTD, .level = 7 };
 
 	for (size_t i = 0; i < MAX_LEN; i++)
 		lines[i] = (uint8_t)"#define REGISTER_FIELD_MASK 0x000000\n"[i % 37];
@@ -451,7 +454,7 @@ static void *in_thread(void *arg)
 	uint8_t *data = make(TEXT, 60000, 21), *out = arg;
 
 	for (unsigned i = 0; i < 5; i++)
-		fresh((struct codec_spec){ CODEC_ZSTD, 5 }, data, 60000, out);
+		fresh((struct codec_spec){ .id = CODEC_ZSTD, .level = 5 }, data, 60000, out);
 	codec_versions();
 	free(data);
 	return NULL;
@@ -507,7 +510,7 @@ TEST(parse_print)
 	is_str(codec_name(CODEC_ZSTD), "zstd");
 	is_str(codec_name(CODEC_NONE), "off");
 	ok(codec_name(CODEC_N) == NULL);
-	codec_print((struct codec_spec){ 77, 0 }, text, sizeof text);
+	codec_print((struct codec_spec){ .id = 77 }, text, sizeof text);
 	is_str(text, "?77");
 	ok(strncmp(codec_versions(), "zstd 1.", 7) == 0);
 	ok(strstr(codec_versions(), ", lz4 1.") && strstr(codec_versions(), ", lzma 5."));

@@ -586,7 +586,7 @@ TEST(tables)
 		good(zpl_create(ds, INO_ROOT, name, len, &attr, NULL, &now, &ino, &err), "create a file");
 		good(zpl_write(ds, ino, 0, name, 1 + i % 5, &err), "write it");
 		if (i == 1500)
-			zpl_set_codec(ds, (struct codec_spec){ CODEC_NONE, 0 });
+			zpl_set_codec(ds, (struct codec_spec){ .id = CODEC_NONE, .level = 0 });
 		if (i % 1000 == 500)
 			good(zpl_flush(ds, &err), "flush");
 	}

@@ -101,7 +101,7 @@ static uint8_t *content(unsigned i, size_t *len)
 
 static struct codec_spec spec_of(unsigned i)
 {
-	static const struct codec_spec all[] = { { CODEC_ZSTD, 3 }, { CODEC_LZ4, 0 }, { CODEC_NONE, 0 } };
+	static const struct codec_spec all[] = { { .id = CODEC_ZSTD, .level = 3 }, { .id = CODEC_LZ4, .level = 0 }, { .id = CODEC_NONE, .level = 0 } };
 
 	return all[i % 3];
 }
