@@ -107,7 +107,7 @@ static int put_block(struct model *m, struct dataset *ds, unsigned key, uint32_t
 	for (size_t i = 0; i < len; i++)
 		buf[i] = (uint8_t)tap_rand(&seed);
 	le_store(buf, 4, num);
-	rc = zio_submit(m->s->zio, PTR_DATA, (struct codec_spec){ 0, 0 }, buf, len, keep_ptr, &bp, &m->err);
+	rc = zio_submit(m->s->zio, PTR_DATA, (struct codec_spec){ .id = 0 }, buf, len, keep_ptr, &bp, &m->err);
 	if (!rc)
 		rc = zio_wait(m->s->zio, &m->err);
 	le_store(v, 4, num);
