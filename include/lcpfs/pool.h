@@ -29,6 +29,11 @@ struct lcpfs_open_opts {
 	uint32_t flags;        /* LCPFS_OPEN_* */
 	unsigned threads;      /* 0: one per CPU */
 	uint64_t memory_bytes; /* cap of caches and queues; 0: 256 MiB; at least 32 MiB */
+	/*
+	 * Not 0: the pool as the commit of this number left it, read-only, if its uberblock is still there (lcpfs_root_each lists them). Blocks
+	 * that were freed since may have been overwritten: they fail their checksums.
+	 */
+	uint64_t txg;
 };
 /* Also for creation. */
 struct lcpfs_create_opts {

@@ -64,4 +64,6 @@ void faultdev_init(struct faultdev *f, struct lcpfs_blockdev *below, uint32_t ki
 /* Read-only view: write, resize, discard are refused; not owning. */
 struct rodev { struct lcpfs_blockdev dev; struct lcpfs_blockdev *below; };
 void rodev_init(struct rodev *r, struct lcpfs_blockdev *below);
+/* The same in memory of its own, for what owns its device: closing frees the view and leaves `below` open. */
+int rodev_create(struct lcpfs_blockdev **out, struct lcpfs_blockdev *below, struct lcpfs_error *err);
 #endif

@@ -79,6 +79,7 @@ static int spa_new(struct spa **out, const char *name, const struct lcpfs_open_o
 	s->memory = o && o->memory_bytes ? MAX(o->memory_bytes, MEMORY_MIN) : MEMORY_DEFAULT;
 	s->threads = o && o->threads ? o->threads : cpu_count();
 	s->writable = o && (o->flags & LCPFS_OPEN_RW);
+	s->priv->want_txg = o ? o->txg : 0;
 	s->arc = arc_create(s->memory / 2);
 	s->pool_store = (struct btree_store){ &pool_ops, s->arc };
 	s->space_store = (struct btree_store){ &space_ops, NULL };
@@ -247,6 +248,21 @@ static int try_uber(struct spa *s, const struct uberblock *ub, struct lcpfs_erro
 	return rc;
 }
 
+/* The one that was asked for, or none. */
+static int choose_older(struct spa *s, const struct vdev_uber *u, size_t n, const struct uberblock **chosen, struct lcpfs_error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		int rc;
+
+		if (u[i].ub.txg != s->priv->want_txg)
+			continue;
+		rc = try_uber(s, &u[i].ub, err);
+		*chosen = &u[i].ub;
+		return rc ? lcpfs_within(err, rc, "commit %" PRIu64, s->priv->want_txg) : 0;
+	}
+	return lcpfs_fail(err, LCPFS_ENOENT, "the root of commit %" PRIu64 " is not there any more", s->priv->want_txg);
+}
+
 /* The highest uberblock that opens; lower ones only down to the rewind floor, and never over a version we do not know. */
 static int choose_uber(struct spa *s, const struct uberblock **chosen, struct lcpfs_error *err)
 {
@@ -256,6 +272,8 @@ static int choose_uber(struct spa *s, const struct uberblock **chosen, struct lc
 	int rc = lcpfs_fail(&first, LCPFS_ECORRUPT, "no valid uberblock");
 
 	s->priv->high_txg = n ? u[0].ub.txg : 0;
+	if (s->priv->want_txg)
+		return choose_older(s, u, n, chosen, err);
 	for (size_t i = 0; i < n; i++) {
 		struct lcpfs_error why = { 0 };
 

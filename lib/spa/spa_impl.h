@@ -14,6 +14,7 @@ struct spa_private {
 	struct btree *space_prev;           /* on the one before; NULL after the first commit of this handle */
 	uint8_t epoch_id[16];
 	uint64_t rewind_floor;
+	uint64_t want_txg;                  /* the older root that was asked for; 0: the newest */
 	uint64_t high_txg;                  /* highest seen on any label at open */
 	bool committed;                     /* something was published through this handle */
 	bool rewound;                       /* the newest uberblock was not taken */

@@ -40,6 +40,10 @@ int lcpfs_pool_open_dev(struct lcpfs_pool **out, struct lcpfs_blockdev *dev, con
 		lcpfs_blockdev_close(dev);
 		return lcpfs_fail(err, LCPFS_EINVAL, "open flags %#x", o->flags);
 	}
+	if (o && o->txg && (o->flags & LCPFS_OPEN_RW)) {
+		lcpfs_blockdev_close(dev);
+		return lcpfs_fail(err, LCPFS_EINVAL, "an older root is opened read-only");
+	}
 	rc = spa_open(&spa, dev, o, err);
 	return rc ? rc : wrap(out, spa, err);
 }

@@ -140,7 +140,7 @@ static inline void say_problem(void *arg, const struct lcpfs_problem *p)
 static inline bool dev_clean(struct lcpfs_blockdev *d)
 {
 	struct lcpfs_check_opts o = { .data = true, .problem = say_problem };
-	struct lcpfs_open_opts oo = { LCPFS_OPEN_RO, 1, 0 };
+	struct lcpfs_open_opts oo = { .threads = 1 };
 	struct lcpfs_error err = { 0 };
 	struct faultdev view;
 	uint64_t n = 0;
@@ -156,7 +156,7 @@ static inline bool dev_clean(struct lcpfs_blockdev *d)
 /* What a device holds, by reading it. */
 static inline int dev_digest(struct lcpfs_blockdev *d, uint8_t out[HASH_LEN], struct lcpfs_error *err)
 {
-	struct lcpfs_open_opts oo = { LCPFS_OPEN_RO, 1, 0 };
+	struct lcpfs_open_opts oo = { .threads = 1 };
 	struct lcpfs_pool *p;
 	struct faultdev view;
 	int rc;

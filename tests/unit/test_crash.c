@@ -20,7 +20,7 @@ struct run {
 	struct lcpfs_error err;
 };
 
-static struct lcpfs_open_opts rw = { LCPFS_OPEN_RW, 1, 0 }, ro = { LCPFS_OPEN_RO, 1, 0 };
+static struct lcpfs_open_opts rw = { .flags = LCPFS_OPEN_RW, .threads = 1 }, ro = { .flags = LCPFS_OPEN_RO, .threads = 1 };
 
 /* ---- making scenarios ---- */
 
@@ -61,7 +61,7 @@ static int snap(struct run *r, const char *name)
 /* A pool with files and two snapshots; the scenario's device begins as a copy of it. */
 static int make_base(struct lcpfs_blockdev **ram, struct run *r)
 {
-	static const struct lcpfs_create_opts o = { .open = { LCPFS_OPEN_RW, 1, 0 }, .reproducible = true };
+	static const struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .threads = 1 }, .reproducible = true };
 	int rc = lcpfs_ramdisk_create(ram, "base", 0, LCPFS_DEV_IMAGE, &r->err);
 	struct crashdev *through = NULL;
 
@@ -333,7 +333,7 @@ static struct pipe_mem stream_full, stream_inc;
 /* Streams of another pool: @a, then @a..@b. */
 static int make_streams(struct run *r)
 {
-	static const struct lcpfs_create_opts o = { .open = { LCPFS_OPEN_RW, 1, 0 }, .reproducible = true, .name = "other" };
+	static const struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .threads = 1 }, .reproducible = true, .name = "other" };
 	struct lcpfs_send_opts inc = { .base = "@a" };
 	struct lcpfs_blockdev *ram;
 	int rc = lcpfs_ramdisk_create(&ram, "other", 0, LCPFS_DEV_IMAGE, &r->err);
@@ -484,7 +484,7 @@ static void cut_everywhere(struct run *r)
 
 static void scenario(int (*fn)(struct run *r), bool from_nothing)
 {
-	static const struct lcpfs_create_opts o = { .open = { LCPFS_OPEN_RW, 1, 0 }, .reproducible = true };
+	static const struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .threads = 1 }, .reproducible = true };
 	struct run r = { .may_be_absent = from_nothing };
 	struct lcpfs_blockdev *ram = NULL;
 	int rc = 0;

@@ -11,7 +11,7 @@ static struct faultdev view;
 
 static void start(void)
 {
-	static const struct lcpfs_create_opts o = { .open = { LCPFS_OPEN_RW, 1, 0 }, .reproducible = true };
+	static const struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .threads = 1 }, .reproducible = true };
 
 	is_int(lcpfs_ramdisk_create(&ram, "dmu", 0, LCPFS_DEV_IMAGE, &err), 0);
 	faultdev_init(&view, ram, 0, 0, false, LCPFS_EIO);
@@ -21,7 +21,7 @@ static void start(void)
 
 static void again(void)
 {
-	static const struct lcpfs_open_opts rw = { LCPFS_OPEN_RW, 1, 0 };
+	static const struct lcpfs_open_opts rw = { .flags = LCPFS_OPEN_RW, .threads = 1 };
 
 	is_int(lcpfs_pool_close(p, &err), 0);
 	ok(dev_clean(ram));

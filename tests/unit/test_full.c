@@ -18,7 +18,7 @@ struct full {
 	struct lcpfs_error err;
 };
 
-static const struct lcpfs_open_opts rw = { LCPFS_OPEN_RW, 1, 0 };
+static const struct lcpfs_open_opts rw = { .flags = LCPFS_OPEN_RW, .threads = 1 };
 
 static int write_file(struct full *f, const char *path, size_t len)
 {

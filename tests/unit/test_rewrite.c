@@ -46,7 +46,7 @@ static void share(struct lcpfs_pool *p, const char *from, const char *to)
 static struct lcpfs_pool *make(const char *dev, unsigned threads)
 {
 	static const uint8_t uuid[16] = { 7, 7, 7 };
-	struct lcpfs_create_opts o = { .open = { LCPFS_OPEN_RW, threads, 64 << 20 }, .reproducible = true, .uuid = uuid, .record_bytes = 128 << 10,
+	struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .threads = threads, .memory_bytes = 64 << 20 }, .reproducible = true, .uuid = uuid, .record_bytes = 128 << 10,
 		.pack_bytes = 64 << 10, .slice_max_bytes = 16 << 10 };
 	struct lcpfs_pool *p;
 	char path[32];

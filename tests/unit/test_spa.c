@@ -8,7 +8,7 @@
 #include "poolstate.h"
 #include "zpl/handle.h"
 
-static const struct lcpfs_open_opts rw = { LCPFS_OPEN_RW, 1, 0 }, ro = { LCPFS_OPEN_RO, 1, 0 };
+static const struct lcpfs_open_opts rw = { .flags = LCPFS_OPEN_RW, .threads = 1 }, ro = { .flags = LCPFS_OPEN_RO, .threads = 1 };
 static struct lcpfs_error err;
 
 static char warned[4096];
@@ -33,7 +33,7 @@ static int open_on(struct lcpfs_pool **p, struct faultdev *f, struct lcpfs_block
 
 static int create_on(struct lcpfs_pool **p, struct faultdev *f, struct lcpfs_blockdev *d)
 {
-	static const struct lcpfs_create_opts o = { .open = { LCPFS_OPEN_RW, 1, 0 }, .reproducible = true };
+	static const struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .threads = 1 }, .reproducible = true };
 
 	faultdev_init(f, d, 0, 0, false, LCPFS_EIO);
 	return lcpfs_pool_create_dev(p, &f->dev, &o, &err);
@@ -644,7 +644,7 @@ TEST(never_committed)
 
 static void check_locks(const char *path)
 {
-	static const struct lcpfs_open_opts live = { LCPFS_OPEN_LIVE, 1, 0 };
+	static const struct lcpfs_open_opts live = { .flags = LCPFS_OPEN_LIVE, .threads = 1 };
 	struct lcpfs_pool *a, *b;
 
 	is_int(lcpfs_pool_open(&a, path, &rw, &err), 0);
@@ -664,7 +664,7 @@ static void check_locks(const char *path)
 
 static void make_at(const char *path)
 {
-	static const struct lcpfs_create_opts o = { .open = { LCPFS_OPEN_RW, 1, 0 } };
+	static const struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .threads = 1 } };
 	struct lcpfs_pool *p = NULL;
 
 	ok_msg(lcpfs_pool_create(&p, path, &o, &err) == 0 && fill_base(p) == 0 && lcpfs_pool_close(p, &err) == 0, "%s", err.msg);
@@ -673,7 +673,7 @@ static void make_at(const char *path)
 
 TEST(locks)
 {
-	static const struct lcpfs_create_opts bad = { .open = { LCPFS_OPEN_RW, 1, 0 }, .checksum = "none" };
+	static const struct lcpfs_create_opts bad = { .open = { .flags = LCPFS_OPEN_RW, .threads = 1 }, .checksum = "none" };
 	char dir[] = "/tmp/lcpfs-spa-XXXXXX", path[64];
 	struct lcpfs_pool *p;
 	struct stat st, after;
@@ -725,7 +725,7 @@ TEST(any_number_of_threads)
 	setenv("SOURCE_DATE_EPOCH", "1700000000", 1);
 	for (unsigned disk = 0; disk < 2; disk++) {
 		for (unsigned threads = 1; threads <= 8; threads *= 2) {
-			struct lcpfs_create_opts o = { .open = { LCPFS_OPEN_RW, threads, 0 }, .reproducible = true };
+			struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .threads = threads }, .reproducible = true };
 			struct lcpfs_blockdev *d;
 			struct lcpfs_pool *p = NULL;
 			struct faultdev f;

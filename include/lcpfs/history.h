@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looking back: the roots of earlier commits, which the labels keep for a while. What they refer to may be reused two commits later, so every
+ * use of one verifies first what is still there. Nothing here writes to the state that it looks at.
+ */
+#ifndef LCPFS_HISTORY_H
+#define LCPFS_HISTORY_H
+#include "lcpfs/check.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum lcpfs_root_state {
+	LCPFS_ROOT_UNCHECKED,  /* its uberblock is there; no more is known */
+	LCPFS_ROOT_COMPLETE,   /* all that was checked is as it was */
+	LCPFS_ROOT_PARTLY,     /* it opens, but some of its blocks are overwritten or damaged */
+	LCPFS_ROOT_GONE,       /* it does not open: the configuration or the root block is lost */
+};
+struct lcpfs_root {
+	uint64_t txg;
+	struct lcpfs_time time;    /* of the commit, by the clock of who made it */
+	enum lcpfs_root_state state;
+	bool current;              /* the one in force */
+	bool abandoned;            /* older than the last rewind: not part of what led to the present */
+	uint64_t blocks, bad_blocks; /* checked, and found wrong; blocks of a newer complete root are not checked again */
+	const char *why;           /* PARTLY, GONE: the first thing wrong; valid during the visit */
+};
+enum {
+	LCPFS_ROOT_CHECK = 1,      /* all nodes of all trees of each root are read and verified */
+	LCPFS_ROOT_CHECK_DATA = 2, /* contents, too */
+};
+/* The roots on the labels of an open pool, newest first. visit returns 0 to go on, > 0 to stop. */
+typedef int lcpfs_root_visit(void *arg, const struct lcpfs_root *r, struct lcpfs_error *err);
+int lcpfs_root_each(struct lcpfs_pool *p, uint32_t flags, lcpfs_root_visit *visit, void *arg, struct lcpfs_error *err);
+/*
+ * An older root of a pool that is open (also for writing), as a pool of its own on the same devices: read-only, without a lock, to be closed before p. What p
+ * writes meanwhile may overwrite it, unless lcpfs_root_protect was called. `o` (may be NULL): threads and memory.
+ */
+int lcpfs_root_open(struct lcpfs_pool **out, struct lcpfs_pool *p, uint64_t txg, const struct lcpfs_open_opts *o, struct lcpfs_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
