@@ -281,7 +281,7 @@ int recv_run(struct receiver *r, struct lcpfs_error *err)
 	if (rc)
 		return rc;
 	/*
-	 * Writing verifies their hash. Decoding each only to drop it would take most of the time, and protects nobody: who can forge that hash can
+	 * Their hash is verified. Decoding each only to drop it would take most of the time, and protects nobody: who can forge that hash can
 	 * as well send content that decodes to anything.
 	 */
 	r->in.contents_unseen = true;
@@ -315,6 +315,7 @@ int lcpfs_recv(struct lcpfs_pool *p, const struct lcpfs_recv_opts *o, lcpfs_read
 	int rc = in_init(&r.in, read, read_arg, err);
 
 	r.target = r.o->target ? r.o->target : "";
+	r.in.threads = p->spa->threads;
 	r.in.progress = r.o->progress;
 	r.in.progress_arg = r.o->arg;
 	if (snap)

@@ -3,7 +3,7 @@
  * stream: send and receive of snapshots.
  *
  * The sender walks the difference of two trees in key order (send_diff.c), gathers new slices per pack (send_slices.c) and writes frames (out.c).
- * A reader takes frames one by one, verifies and decodes them (in.c) and hands what they say to a set of calls: receiving applies it to a hidden
+ * A reader reads frames ahead (in_ahead.c), checks each alone (in_frame.c), takes them one by one (in.c) and hands what they say to a set of calls: receiving applies it to a hidden
  * clone (recv_apply.c, recv_pack.c), verify, dump and resume_point only look (verify.c).
  *
  * Invariants
@@ -61,16 +61,32 @@ const struct pack_ent *pack_table_find(const struct pack_table *t, uint64_t data
 void pack_table_fini(struct pack_table *t);
 
 /* Reading frames. */
+struct in_scratch { struct codec_ctx *codec; uint8_t *buf; size_t cap; }; /* of one thread */
+struct in_frame {
+	struct frame_hdr h;
+	uint8_t raw[FRAME_HDR];
+	uint8_t *payload, *plain;  /* plain: decoded items */
+	size_t payload_cap, plain_cap, padded;
+	uint64_t end;              /* bytes of the input up to behind it */
+	bool checked;
+	/* what in_frame_check found: */
+	int rc, inside_rc;         /* of the frame; of what is in it, when the frame is whole */
+	struct lcpfs_error why;
+	union { struct frame_items items; struct frame_extent extent; struct frame_block block; };
+	struct pack_table table;
+};
+struct in_ahead;
 struct stream_in {
 	lcpfs_read_fn *read;
 	void *arg;
 	uint64_t bytes, frames, seq;
 	uint8_t running[32], uuid[16];
-	struct frame_hdr h;
-	uint8_t *payload, *decoded;
-	size_t payload_cap, decoded_cap;
-	struct codec_ctx *codec;
-	bool contents_unseen;          /* leave checking the content of extents and packs, but for its table, to who takes them */
+	struct frame_hdr h;            /* of the frame under way */
+	const uint8_t *payload;
+	struct in_ahead *ahead;
+	uint64_t read_seq, read_bytes; /* where reading is, ahead of it */
+	unsigned threads;              /* that check frames; 0: as there are CPUs */
+	bool contents_unseen;          /* of extents and packs the hash is enough: only tables are decoded */
 	bool begun, inside, complete;  /* a first frame came; between BEGIN and END; the last END came */
 	uint32_t index, count;         /* of the dataset under way, or the next one */
 	uint32_t package_n;            /* as PACKAGE says; 0: there was none */
@@ -87,7 +103,7 @@ struct stream_ops {
 	int (*begin)(void *arg, struct stream_in *in, struct lcpfs_error *err); /* in->begin */
 	/* key and value are checked; `slice`: where the content of a SLICE put lies in the current pack */
 	int (*item)(void *arg, const struct frame_item *i, const struct pack_ent *slice, struct lcpfs_error *err);
-	int (*extent)(void *arg, const struct frame_extent *e, struct lcpfs_error *err);  /* content verified, it decodes (unless contents_unseen) */
+	int (*extent)(void *arg, const struct frame_extent *e, struct lcpfs_error *err);  /* hash verified, and it decodes (unless contents_unseen) */
 	int (*pack)(void *arg, const struct frame_block *b, struct lcpfs_error *err);     /* likewise; its table is in->pack */
 	int (*ckpt)(void *arg, struct stream_in *in, const struct frame_pos *after, struct lcpfs_error *err);
 	int (*end)(void *arg, struct stream_in *in, struct lcpfs_error *err);             /* verified */
@@ -96,6 +112,15 @@ int in_init(struct stream_in *in, lcpfs_read_fn *read, void *read_arg, struct lc
 void in_fini(struct stream_in *in);
 /* Read up to the END of the last dataset. LCPFS_ETRUNC when the input stops before. */
 int in_run(struct stream_in *in, const struct stream_ops *ops, void *arg, struct lcpfs_error *err);
+int in_room(uint8_t **buf, size_t *cap, size_t len, struct lcpfs_error *err);
+/* All that can be told of f alone; whole: contents must decode. Any thread. */
+void in_frame_check(struct in_frame *f, struct in_scratch *s, bool whole);
+int in_ahead_create(struct stream_in *in, struct lcpfs_error *err);
+void in_ahead_destroy(struct in_ahead *a);
+/* The next frame, checked; valid until in_ahead_done. 1: the input is at its end. */
+int in_ahead_next(struct stream_in *in, struct in_frame **out, struct lcpfs_error *err);
+void in_ahead_done(struct stream_in *in);
+int in_read_all(struct stream_in *in, void *buf, size_t len, struct lcpfs_error *err);
 /* The input must be at its end. */
 int in_expect_eof(struct stream_in *in, struct lcpfs_error *err);
 void in_pos(const struct stream_in *in, struct frame_pos *pos); /* between frames; klen = 0 */

@@ -116,16 +116,8 @@ int zio_push(struct zio *z, struct lcpfs_error *err)
 
 int zio_write_stored(struct zio *z, const void *stored, struct blkptr *bp, struct lcpfs_error *err)
 {
-	const struct hash_algo *h = hash_by_id(bp->csum);
-	uint8_t hash[HASH_LEN];
-	int rc;
+	int rc = zio_wait(z, err);
 
-	if (!h)
-		return lcpfs_fail(err, LCPFS_EUNSUP, "checksum %u", bp->csum);
-	h->digest(stored, bp->psize, hash);
-	if (memcmp(hash, bp->hash, HASH_LEN) != 0)
-		return lcpfs_fail(err, LCPFS_ECSUM, "block of %u bytes: its content has another hash", bp->psize);
-	rc = zio_wait(z, err);
 	return rc ? rc : zio_place(z, bp, true, stored, err);
 }
 

@@ -60,7 +60,7 @@ int zio_wait(struct zio *z, struct lcpfs_error *err);
 int zio_idle(struct zio *z, struct lcpfs_error *err);
 /* What may still be allocated for jobs under way, at most. */
 uint64_t zio_in_flight(struct zio *z);
-/* Write a stored block as it is (received): bp's kind, lsize, psize, comp, csum, hash are set; addr and birth come back. Verifies the hash. Ordered like submit. */
+/* Write a stored block as it is (received): bp's kind, lsize, psize, comp, csum, hash are set; addr and birth come back. That the hash holds is for the caller to know. Ordered like submit. */
 int zio_write_stored(struct zio *z, const void *stored, struct blkptr *bp, struct lcpfs_error *err);
 /* A node: header, pointers, compressed body. counted = false for nodes of the space tree. Ordered like submit. */
 /*
