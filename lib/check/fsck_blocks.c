@@ -73,7 +73,7 @@ static void check_roots(struct blocks *b)
 
 /* ---- nodes of the space trees ---- */
 
-struct node_walk { struct blocks *b; const char *which; };
+struct node_walk { struct blocks *b; bool prev; };
 
 static int add_node(void *arg, const struct blkptr *bp, const struct ck_key *low, const struct ck_key *high, struct lcpfs_error *err)
 {
@@ -84,7 +84,9 @@ static int add_node(void *arg, const struct blkptr *bp, const struct ck_key *low
 
 	(void)low, (void)high;
 	if (!claims_valid(&b->m, bp)) {
-		ck_report(b->ck, P_BLOCK_ADDR, &w, "%u:%u, %u bytes, in %s", ptr_chunk(bp), ptr_sector(bp), bp->psize, n->which);
+		b->space_bad |= !n->prev;
+		ck_report(b->ck, n->prev ? P_SPACE_PREV : P_SPACE_TREE, &w, "%u:%u, %u bytes, outside of every chunk", ptr_chunk(bp),
+		    ptr_sector(bp), bp->psize);
 		return 1;
 	}
 	r = CK_PUSH(b->node, b->n_node, b->cap_node);
@@ -101,8 +103,8 @@ static int bad_node(void *arg, const struct blkptr *bp, const struct ck_key *low
 	struct ck_where w = where(n->b, CK_SPACE, bp);
 
 	(void)low, (void)high, (void)rc, (void)err;
-	n->b->space_bad = true;
-	ck_report(n->b->ck, P_SPACE_TREE, &w, "%s, in %s", why->msg, n->which);
+	n->b->space_bad |= !n->prev;
+	ck_report(n->b->ck, n->prev ? P_SPACE_PREV : P_SPACE_TREE, &w, "%s", why->msg);
 	return 0;
 }
 
@@ -129,12 +131,12 @@ static const struct uberblock *before(const struct check *ck)
 static int gather_nodes(struct blocks *b, struct lcpfs_error *err)
 {
 	const struct uberblock *prev = before(b->ck);
-	struct node_walk n = { b, "the space tree" };
+	struct node_walk n = { b, false };
 	struct ck_walk w = { .node = add_node, .bad = bad_node, .arg = &n };
 	size_t k = 0;
 	int rc = ck_walk(b->ck, &b->ck->ub.space_root, &w, err);
 
-	n.which = "the space tree of the commit before";
+	n.prev = true;
 	if (!rc && prev)
 		rc = ck_walk(b->ck, &prev->space_root, &w, err);
 	if (b->n_node)

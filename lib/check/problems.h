@@ -29,6 +29,7 @@
 	X(SPACE_NODE, 3, "space-node", "a node of the space tree lies on used space") \
 	X(SPACE_PAGE, 3, "space-page", "a bitmap page makes no sense") \
 	X(SPACE_TREE, 3, "space-tree", "the space tree is damaged") \
+	X(SPACE_PREV, 3, "space-prev", "the space tree of the commit before the newest one is damaged") \
 	X(SPACE_TOTAL, 3, "space-total", "the uberblock's totals are wrong") \
 	X(REF_COUNT, 3, "ref-count", "the number of references to a block is wrong") \
 	X(POOL_ITEM, 4, "pool-item", "an item of the pool tree makes no sense") \

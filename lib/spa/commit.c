@@ -91,7 +91,7 @@ static int trim_image(struct spa *s, struct lcpfs_error *err)
 	return rc ? rc : spa_sync_chunks(s, err);
 }
 
-static int write_trees(struct spa *s, struct lcpfs_error *err)
+static int write_trees(struct spa *s, bool recount, struct lcpfs_error *err)
 {
 	int rc = write_clients(s, err);
 
@@ -99,6 +99,10 @@ static int write_trees(struct spa *s, struct lcpfs_error *err)
 		rc = spa_ref_settle(s, err);
 	if (!rc)
 		rc = btree_write(s->pool_tree, err);
+	if (!rc && recount)
+		rc = zio_push(s->zio, err);
+	if (!rc && recount)
+		rc = spa_space_recount(s, btree_root(s->pool_tree), err);
 	if (!rc)
 		rc = spa_space_write(s, err);
 	if (!rc)
@@ -171,7 +175,7 @@ int spa_commit(struct spa *s, struct lcpfs_error *err)
 
 	if (rc)
 		return rc;
-	rc = write_trees(s, &why);
+	rc = write_trees(s, false, &why);
 	if (!rc)
 		rc = publish(s, &why);
 	if (!rc)
@@ -180,6 +184,26 @@ int spa_commit(struct spa *s, struct lcpfs_error *err)
 	if (err)
 		*err = why;
 	return die(s, rc, &why);
+}
+
+int spa_prepare(struct spa *s, bool recount, struct uberblock *ub, struct lcpfs_error *err)
+{
+	const struct uberblock *cur = vdev_current(s->vdev);
+	struct lcpfs_error why = { 0 };
+	int rc = spa_may_write(s, err);
+
+	if (rc)
+		return rc;
+	rc = write_trees(s, recount, &why);
+	if (rc) {
+		if (err)
+			*err = why;
+		return die(s, rc, &why);
+	}
+	fill_uber(s, ub);
+	ub->prev_txg[0] = cur ? cur->txg : 0;
+	ub->prev_txg[1] = cur ? cur->prev_txg[0] : 0;
+	return 0;
 }
 
 static uint64_t pending_bytes(struct spa *s)

@@ -102,20 +102,28 @@ static int put(struct spa *s, uint64_t addr, uint64_t extra, struct lcpfs_error 
 	return btree_put(s->pool_tree, key, klen, val, sizeof val, NULL, 0, 0, err);
 }
 
+/* Before a repair it may be that something is given up that was not in use: the bitmaps are made anew after it. */
+static int release(struct spa *s, uint64_t addr, uint32_t sectors, bool fresh, struct lcpfs_error *err)
+{
+	int rc = space_free(s->space, addr, sectors, true, fresh, err);
+
+	return rc == -LCPFS_ECORRUPT && s->priv->repair ? 0 : rc;
+}
+
 /* `extra`: of the record, 0 without one. */
 static int decide(struct spa *s, const struct ref_delta *d, uint64_t extra, struct lcpfs_error *err)
 {
-	uint64_t has = extra + 1 + d->more;
+	uint64_t has = extra + 1 + d->more, less = s->priv->repair ? MIN(d->less, has) : d->less;
 
-	if (has <= extra || d->less > has)
+	if (has <= extra || less > has)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "block %" PRIu64 ":%" PRIu64 ": %u of %" PRIu64 " references given up: run fsck",
 		    d->addr >> 32, d->addr & UINT32_MAX, d->less, has);
-	if (has - d->less == 0) {
+	if (has - less == 0) {
 		int rc = extra ? put(s, d->addr, 0, err) : 0;
 
-		return rc ? rc : space_free(s->space, d->addr, d->sectors, true, false, err);
+		return rc ? rc : release(s, d->addr, d->sectors, false, err);
 	}
-	has -= d->less + 1;
+	has -= less + 1;
 	return has == extra ? 0 : put(s, d->addr, has, err);
 }
 
@@ -226,5 +234,5 @@ int spa_free(struct spa *s, const struct blkptr *bp, struct lcpfs_error *err)
 		shared = false;
 	if (shared)
 		return queue(s, bp, false, err);
-	return space_free(s->space, bp->addr, (uint32_t)div_up(bp->psize, SECTOR), true, young, err);
+	return release(s, bp->addr, (uint32_t)div_up(bp->psize, SECTOR), young, err);
 }

@@ -80,6 +80,7 @@ static int spa_new(struct spa **out, const char *name, const struct lcpfs_open_o
 	s->threads = o && o->threads ? o->threads : cpu_count();
 	s->writable = o && (o->flags & LCPFS_OPEN_RW);
 	s->priv->want_txg = o ? o->txg : 0;
+	s->priv->repair = o && (o->flags & SPA_OPEN_REPAIR);
 	s->arc = arc_create(s->memory / 2);
 	s->pool_store = (struct btree_store){ &pool_ops, s->arc };
 	s->space_store = (struct btree_store){ &space_ops, NULL };
@@ -106,6 +107,7 @@ static void spa_destroy(struct spa *s)
 	arc_destroy(s->arc);
 	vdev_close(s->vdev);
 	free(s->name);
+	spa_pages_drop(&s->priv->pages);
 	free(s->priv->ref);
 	free(s->priv);
 	free(s);
@@ -429,7 +431,8 @@ static int open_space(struct spa *s, const struct uberblock *ub, struct lcpfs_er
 	}
 	if (rc)
 		return rc;
-	space_set_used(s->space, ub->total_sectors - MIN(ub->free_sectors, ub->total_sectors));
+	space_set_used(s->space, s->priv->pages.valid ? s->priv->pages.used_sectors :
+	    ub->total_sectors - MIN(ub->free_sectors, ub->total_sectors));
 	if (prev && ub->free_sectors > prev->free_sectors)
 		s->priv->freed_before = ub->free_sectors - prev->free_sectors;
 	return 0;
@@ -486,6 +489,44 @@ int spa_open(struct spa **out, struct lcpfs_blockdev *dev, const struct lcpfs_op
 	}
 	*out = s;
 	return 0;
+}
+
+static int rewind_to(struct spa *s, uint64_t txg, struct lcpfs_error *err)
+{
+	const struct uberblock *u = uber_of_txg(s, txg);
+	struct uberblock chosen;
+	size_t n;
+	int rc;
+
+	s->priv->high_txg = vdev_ubers(s->vdev, &n)[0].ub.txg;
+	if (!u)
+		return lcpfs_fail(err, LCPFS_ENOENT, "the root of commit %" PRIu64 " is not there any more", txg);
+	chosen = *u;
+	rc = try_uber(s, &chosen, err);
+	s->image = vdev_is_image(s->vdev);
+	return rc ? rc : publish_rewind(s, &chosen, err);
+}
+
+int spa_rewind(struct lcpfs_blockdev *dev, uint64_t txg, const struct lcpfs_open_opts *o, struct lcpfs_error *err)
+{
+	struct lcpfs_open_opts rw = o ? *o : (struct lcpfs_open_opts){ 0 };
+	struct spa *s = NULL;
+	int rc;
+
+	rw.flags = LCPFS_OPEN_RW;
+	rc = spa_new(&s, dev->name, &rw, err);
+	if (!rc)
+		rc = blockdev_lock(dev, true, err);
+	if (rc)
+		lcpfs_blockdev_close(dev);
+	else
+		rc = vdev_open(&s->vdev, dev, true, err);
+	if (!rc)
+		rc = rewind_to(s, txg, err);
+	if (rc && s)
+		rc = lcpfs_within(err, rc, "%s", s->name);
+	spa_destroy(s);
+	return rc;
 }
 
 /* An image's back label and length follow its last commit, also where changes that were dropped had made it longer. */

@@ -50,12 +50,24 @@ struct spa {
 	struct spa_private *priv;
 };
 
+/*
+ * Flag of lcpfs_open_opts, only for spa_open: a pool that is going to be repaired. Its bitmaps are what can be reached, nothing that the space
+ * tree calls used is allocated, and giving up what is not used is no failure.
+ */
+#define SPA_OPEN_REPAIR 0x80000000u
 /* dev is owned from now on. */
 int spa_create(struct spa **out, struct lcpfs_blockdev *dev, const struct lcpfs_create_opts *o, struct lcpfs_error *err);
 int spa_open(struct spa **out, struct lcpfs_blockdev *dev, const struct lcpfs_open_opts *o, struct lcpfs_error *err);
 /* Drops what is not committed. A created or committed image gets its end (back label, length). */
 int spa_close(struct spa *s, struct lcpfs_error *err);
 int spa_commit(struct spa *s, struct lcpfs_error *err);
+/*
+ * All that spa_commit writes but the uberblock, which is what *ub will be: whoever wants to look at the result before, and then spa_commit, change
+ * more, or close without. recount: the bitmaps are made anew from what the result reaches.
+ */
+int spa_prepare(struct spa *s, bool recount, struct uberblock *ub, struct lcpfs_error *err);
+/* The roots of commit `txg` become the newest state; dev is owned. The caller knows that nothing of it was overwritten. */
+int spa_rewind(struct lcpfs_blockdev *dev, uint64_t txg, const struct lcpfs_open_opts *o, struct lcpfs_error *err);
 /* 0, or the failure that made the handle unusable, or LCPFS_EROFS. Every change begins with this. */
 int spa_may_write(struct spa *s, struct lcpfs_error *err);
 /*

@@ -7,6 +7,15 @@
 /* What is queued for a block: references made and given up. */
 struct ref_delta { uint64_t addr; uint32_t sectors, more, less; };
 
+/* Bitmap pages made from what is reachable (rebuild.c), encoded, ascending by chunk and page; what is not there is all free. */
+struct spa_page { uint32_t chunk, page, len; size_t at; };
+struct spa_pages {
+	struct spa_page *v; size_t n, cap;
+	struct buf data;
+	uint64_t used_sectors;
+	bool valid;
+};
+
 struct spa_private {
 	struct btree_store read_store;      /* for bitmap pages: reads the published space trees */
 	struct spa *spa;
@@ -23,6 +32,9 @@ struct spa_private {
 	size_t n_ref, cap_ref;
 	bool ref_known, ref_any;            /* whether REF was looked at; it has a record */
 	bool ref_shared;                    /* a reference was made since the last commit */
+	struct spa_pages pages;             /* what the newest published state uses, when its space tree is not to be believed */
+	bool pages_written;                 /* and the space tree in memory has been made of them */
+	bool repair;                        /* SPA_OPEN_REPAIR */
 	uint64_t freed_before;              /* sectors that the newest commit freed more than it took, as far as not loaded */
 };
 
@@ -38,5 +50,14 @@ int spa_grow(void *arg, uint32_t sectors, struct lcpfs_error *err);
 int spa_sync_chunks(struct spa *s, struct lcpfs_error *err);
 /* What is queued goes into REF and into free space. The handle is dead after a failure. */
 int spa_ref_settle(struct spa *s, struct lcpfs_error *err);
+/* Pages of all that pool_root reaches; tolerant: what cannot be read is left out, else it is the failure. */
+int spa_pages_scan(struct spa *s, const struct blkptr *pool_root, bool tolerant, struct spa_pages *out, struct lcpfs_error *err);
+void spa_pages_drop(struct spa_pages *p);
+const struct spa_page *spa_pages_find(const struct spa_pages *p, uint32_t chunk, uint32_t page);
+int spa_pages_get(const struct spa_pages *p, uint32_t chunk, uint32_t page, uint8_t used[SPACE_PAGE_BYTES], struct lcpfs_error *err);
+/* From now on the bitmaps of the newest published state are what is reachable, and the next commit writes the space tree anew. */
+int spa_space_rebuild(struct spa *s, struct lcpfs_error *err);
+/* What is written and not yet published: the bitmaps become what its pool root reaches. */
+int spa_space_recount(struct spa *s, const struct blkptr *pool_root, struct lcpfs_error *err);
 int spa_open_trees(struct spa *s, const struct uberblock *ub, struct lcpfs_error *err);
 #endif

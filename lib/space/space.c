@@ -374,6 +374,61 @@ int space_overlay(struct space *s, uint64_t addr, uint32_t sectors, bool old_onl
 	return rc;
 }
 
+bool space_page_loaded(struct space *s, uint32_t chunk, uint32_t page)
+{
+	const struct chunk *c;
+	bool yes;
+
+	pthread_mutex_lock(&s->lock);
+	c = find_chunk(s, chunk);
+	yes = c && page < c->n_pages && c->page[page];
+	pthread_mutex_unlock(&s->lock);
+	return yes;
+}
+
+/* Units from `a` to `b` of a page change sides. */
+static int flip_run(struct space *s, struct chunk *c, struct page *pg, uint32_t base, uint32_t a, uint32_t b, bool used, struct lcpfs_error *err)
+{
+	uint64_t sectors = (uint64_t)(b - a) << c->shift;
+
+	if (!used && !range_add(&s->freed[0], ptr_addr(c->id, (base + a) << c->shift), (uint32_t)sectors))
+		return lcpfs_nomem(err);
+	for (uint32_t i = a; used && i < b; i++)
+		if (!space_bit(pg->busy, i))
+			s->busy_sectors += UINT64_C(1) << c->shift;
+	mark_page(pg, a, b, used ? MARK_USED : CLEAR_USED);
+	s->used_sectors += used ? sectors : -sectors;
+	return 0;
+}
+
+static int set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t *used, struct lcpfs_error *err)
+{
+	struct chunk *c = find_chunk(s, chunk);
+	struct page *pg;
+	int rc = c && page < c->n_pages ? space_load_page(s, c, page, &pg, err) : lcpfs_fail(err, LCPFS_ECORRUPT, "page %u of chunk %u", page, chunk);
+
+	for (uint32_t i = 0; !rc && i < SPACE_PAGE_UNITS;) {
+		uint32_t to = i;
+
+		while (to < SPACE_PAGE_UNITS && space_bit(used, to) == space_bit(used, i) && space_bit(pg->used, to) != space_bit(used, to))
+			to++;
+		if (to > i)
+			rc = flip_run(s, c, pg, page * SPACE_PAGE_UNITS, i, to, space_bit(used, i), err);
+		i = MAX(to, i + 1);
+	}
+	return rc;
+}
+
+int space_set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t used[SPACE_PAGE_BYTES], struct lcpfs_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&s->lock);
+	rc = set_page(s, chunk, page, used, err);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
 int space_dirty_pages(struct space *s, space_page_fn *fn, void *arg, struct lcpfs_error *err)
 {
 	struct buf out = { 0 };

@@ -55,6 +55,10 @@ void space_release_fresh(struct space *s);
  */
 int space_overlay(struct space *s, uint64_t addr, uint32_t sectors, bool old_only, struct lcpfs_error *err);
 
+/* Whether the page is in memory; and its used units become those of `used`: what is not any more settles like what is freed. */
+bool space_page_loaded(struct space *s, uint32_t chunk, uint32_t page);
+int space_set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t used[SPACE_PAGE_BYTES], struct lcpfs_error *err);
+
 /* Pages changed since the last call, ascending: free units and the encoded page value (9.1); absent data = all free: delete the item. */
 typedef int space_page_fn(void *arg, uint32_t chunk, uint32_t page, const uint8_t *value, size_t len, struct lcpfs_error *err);
 int space_dirty_pages(struct space *s, space_page_fn *fn, void *arg, struct lcpfs_error *err);

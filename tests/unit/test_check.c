@@ -1,184 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scrub and fsck: a pool without damage has no problem, and each damage has its own. */
-#include "tap.h"
-#include <dirent.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include "base/util.h"
-#include "check/problems.h"
-#include "dmu/dmu_impl.h"
-#include "lcpfs/check.h"
-#include "spa/spa_impl.h"
-#include "zpl/handle.h"
-
-static struct lcpfs_error err;
-static unsigned next_disk;
-static char dev[32];
-static struct lcpfs_pool *pool;
-static struct lcpfs_dataset *root;
-
-static bool did_at(int rc, const char *file, int line)
-{
-	return rc == 0 || tap_ok_msg(false, file, line, "rc %d: %s", rc, err.msg);
-}
-#define did(rc) did_at(rc, __FILE__, __LINE__)
-
-/* ---- findings ---- */
-
-struct findings {
-	char code[400][24], where[400][200], text[400][200];
-	unsigned n;
-	bool show;
-};
-
-static void on_problem(void *arg, const struct lcpfs_problem *p)
-{
-	struct findings *f = arg;
-
-	if (f->show)
-		printf("# P%u %s [%s] %s ino %" PRIu64 " +%" PRIu64 "/%" PRIu64 ": %s\n", p->phase, p->code, p->dataset ? p->dataset : "-",
-		    p->path ? p->path : "-", p->ino, p->offset, p->length, p->text);
-	if (f->n == ARRAY_LEN(f->code))
-		return;
-	snprintf(f->code[f->n], sizeof f->code[0], "%s", p->code);
-	snprintf(f->where[f->n], sizeof f->where[0], "%s:%s:%" PRIu64, p->dataset ? p->dataset : "-", p->path ? p->path : "-", p->offset);
-	snprintf(f->text[f->n++], sizeof f->text[0], "%s", p->text);
-}
-
-static bool has(const struct findings *f, const char *code)
-{
-	for (unsigned i = 0; i < f->n; i++)
-		if (strcmp(f->code[i], code) == 0)
-			return true;
-	return false;
-}
-
-static bool has_at(const struct findings *f, const char *code, const char *where)
-{
-	for (unsigned i = 0; i < f->n; i++)
-		if (strcmp(f->code[i], code) == 0 && strcmp(f->where[i], where) == 0)
-			return true;
-	return false;
-}
-
-static uint64_t fsck(struct findings *f, bool data)
-{
-	struct lcpfs_open_opts oo = { .threads = 3, .memory_bytes = 32u << 20 };
-	struct lcpfs_check_opts o = { .data = data, .problem = on_problem, .arg = f };
-	uint64_t n = 0;
-
-	f->n = 0;
-	did(lcpfs_fsck(dev, &oo, &o, &n, &err));
-	is_int(n, f->n);
-	return n;
-}
-
-static void clean_at(const char *file, int line)
-{
-	struct findings f = { .show = true };
-
-	tap_ok_msg(fsck(&f, true) == 0, file, line, "%u problems", f.n);
-}
-#define clean() clean_at(__FILE__, __LINE__)
-
-/* ---- a pool ---- */
-
-static void open_again(void)
-{
-	struct lcpfs_open_opts o = { .flags = LCPFS_OPEN_RW, .threads = 2, .memory_bytes = 32u << 20 };
-
-	did(lcpfs_pool_open(&pool, dev, &o, &err));
-	did(lcpfs_dataset_open(&root, pool, "", &err));
-}
-
-static void shut(void)
-{
-	did(lcpfs_pool_commit(pool, &err));
-	lcpfs_dataset_close(root);
-	did(lcpfs_pool_close(pool, &err));
-}
-
-static void fill(uint8_t *p, size_t n, uint64_t seed)
-{
-	for (size_t i = 0; i < n; i++)
-		p[i] = (uint8_t)(tap_rand(&seed) >> (i & 7));
-}
-
-static void put(struct lcpfs_dataset *ds, const char *path, size_t len, uint64_t seed)
-{
-	struct lcpfs_file *h;
-	uint8_t *p = malloc(len + 1);
-
-	fill(p, len, seed + 1);
-	if (did(lcpfs_file_open(&h, ds, path, LCPFS_O_WRITE | LCPFS_O_CREATE | LCPFS_O_TRUNC, 0644, &err))) {
-		did(lcpfs_file_pwrite(h, p, len, 0, &err));
-		did(lcpfs_file_close(h, &err));
-	}
-	free(p);
-}
-
-static uint64_t fixed_size; /* of the pools made from now on; 0: they grow */
-
-static void create(void)
-{
-	struct lcpfs_create_opts tiny = { .open = { .threads = 2, .memory_bytes = 32u << 20 }, .record_bytes = 16384,
-		.pack_bytes = 16384, .slice_max_bytes = 4096, .compress = "lz4",
-		.size_bytes = fixed_size };
-
-	snprintf(dev, sizeof dev, "ram:check%u", next_disk++);
-	did(lcpfs_pool_create(&pool, dev, &tiny, &err));
-	did(lcpfs_dataset_open(&root, pool, "", &err));
-}
-
-static void snap(const char *name)
-{
-	did(lcpfs_snap_create(pool, &name, 1, false, &err));
-}
-
-static void unsnap(const char *name)
-{
-	did(lcpfs_snap_destroy(pool, &name, 1, false, NULL, &err));
-}
-
-/* Everything that has a rule of its own. */
-static void populate(void)
-{
-	uint8_t big[6000];
-
-	fill(big, sizeof big, 7);
-	did(lcpfs_mkdir(root, "d", 0755, false, &err));
-	did(lcpfs_mkdir(root, "d/sub", 0755, false, &err));
-	did(lcpfs_mkdir(root, "d/sub/deep", 0755, false, &err));
-	put(root, "d/small", 900, 1);
-	put(root, "d/small2", 1200, 2);
-	put(root, "d/big", 100000, 3);
-	put(root, "d/hl1", 700, 4);
-	put(root, "d/plain", 0, 4);
-	put(root, "d/sub/deep/big2", 60000, 5);
-	did(lcpfs_link(root, "d/hl1", "d/sub/hl2", &err));
-	did(lcpfs_symlink(root, "d/small", "ln", &err));
-	did(lcpfs_xattr_set(root, "d/small", 0, "user.a", "one", 3, &err));
-	did(lcpfs_xattr_set(root, "d/small", 0, "user.b", "two", 3, &err));
-	did(lcpfs_xattr_set(root, "d/big", 0, "user.big", big, sizeof big, &err));
-}
-
-static void base(void)
-{
-	create();
-	populate();
-	did(lcpfs_dataset_create(pool, "c", false, &err));
-	snap("@s1");
-	put(root, "d/small", 901, 11);
-	put(root, "d/new", 50000, 12);
-	did(lcpfs_remove(root, "d/big", false, &err));
-	put(root, "d/big", 100000, 13);
-	snap("@s2");
-	put(root, "d/small2", 1201, 14);
-	did(lcpfs_clone(pool, "@s2", "cl", &err));
-}
+#include "check_cases.h"
 
 /* ---- clean pools ---- */
 
@@ -191,7 +13,7 @@ TEST(empty)
 
 TEST(histories)
 {
-	struct lcpfs_dataset *ds;
+	struct lcpfs_dataset *cl;
 
 	base();
 	shut();
@@ -201,10 +23,10 @@ TEST(histories)
 	shut();
 	clean();
 	open_again();
-	did(lcpfs_dataset_open(&ds, pool, "cl", &err));
-	put(ds, "d/of-clone", 40000, 20);
-	did(lcpfs_remove(ds, "d/new", false, &err));
-	lcpfs_dataset_close(ds);
+	did(lcpfs_dataset_open(&cl, pool, "cl", &err));
+	put(cl, "d/of-clone", 40000, 20);
+	did(lcpfs_remove(cl, "d/new", false, &err));
+	lcpfs_dataset_close(cl);
 	snap("cl@x");
 	shut();
 	clean();
@@ -243,25 +65,25 @@ TEST(rollback)
 	clean();
 }
 
-static void random_change(uint64_t *seed, struct lcpfs_dataset *ds)
+static void random_change(uint64_t *seed, struct lcpfs_dataset *in)
 {
 	char a[32], b[32];
 
 	snprintf(a, sizeof a, "f%u", (unsigned)(tap_rand(seed) % 40));
 	snprintf(b, sizeof b, "f%u", (unsigned)(tap_rand(seed) % 40));
 	switch (tap_rand(seed) % 8) {
-	case 0: lcpfs_remove(ds, a, true, NULL); break;
-	case 1: lcpfs_rename(ds, a, b, 0, NULL); break;
-	case 2: lcpfs_link(ds, a, b, NULL); break;
-	case 3: lcpfs_truncate(ds, a, tap_rand(seed) % 50000, NULL); break;
-	case 4: lcpfs_xattr_set(ds, a, 0, "user.x", b, 1 + tap_rand(seed) % 3, NULL); break;
+	case 0: lcpfs_remove(in, a, true, NULL); break;
+	case 1: lcpfs_rename(in, a, b, 0, NULL); break;
+	case 2: lcpfs_link(in, a, b, NULL); break;
+	case 3: lcpfs_truncate(in, a, tap_rand(seed) % 50000, NULL); break;
+	case 4: lcpfs_xattr_set(in, a, 0, "user.x", b, 1 + tap_rand(seed) % 3, NULL); break;
 	default: {
 		struct lcpfs_file *h;
 		uint8_t buf[9000];
 		size_t len = 1 + tap_rand(seed) % sizeof buf;
 
 		fill(buf, len, tap_rand(seed));
-		if (lcpfs_file_open(&h, ds, a, LCPFS_O_WRITE | LCPFS_O_CREATE, 0644, NULL) == 0) {
+		if (lcpfs_file_open(&h, in, a, LCPFS_O_WRITE | LCPFS_O_CREATE, 0644, NULL) == 0) {
 			did(lcpfs_file_pwrite(h, buf, len, tap_rand(seed) % 4 ? 0 : tap_rand(seed) % 60000, &err));
 			did(lcpfs_file_close(h, &err));
 		}
@@ -304,63 +126,6 @@ TEST(random_histories)
 }
 
 /* ---- damage to bytes ---- */
-
-static uint64_t device_offset(struct spa *s, uint64_t addr)
-{
-	const struct cfg_chunk *c = config_chunk(vdev_config(s->vdev), (uint32_t)(addr >> 32));
-
-	return c->member[0].start_unit * UNIT + (uint64_t)(uint32_t)addr * SECTOR;
-}
-
-static void flip(uint64_t off)
-{
-	struct lcpfs_blockdev *d;
-	uint8_t b;
-
-	if (!did(lcpfs_blockdev_open(&d, dev, LCPFS_DEV_OPEN_RW, &err)))
-		return;
-	did(d->ops->read(d, off, &b, 1, &err));
-	b ^= 0x40;
-	did(d->ops->write(d, off, &b, 1, &err));
-	lcpfs_blockdev_close(d);
-}
-
-static uint64_t ino_of(struct lcpfs_dataset *ds, const char *path)
-{
-	uint64_t ino = 0;
-
-	did(zpl_resolve(ds->ds, path, false, &ino, &err));
-	return ino;
-}
-
-static uint64_t data_of(struct lcpfs_dataset *ds, const char *path)
-{
-	struct inode i = { 0 };
-
-	did(zpl_inode_get(ds->ds, ino_of(ds, path), &i, &err));
-	return i.data_id;
-}
-
-static uint64_t pack_of(struct lcpfs_dataset *ds, const char *path)
-{
-	struct slice s = { 0 };
-
-	did(zpl_slice_get(ds->ds, data_of(ds, path), &s, &err));
-	return s.pack_id;
-}
-
-/* Where the block of the item with this key lies on the device. */
-static uint64_t offset_of_item(struct lcpfs_dataset *ds, const uint8_t *key, size_t klen)
-{
-	struct bt_cursor c = { 0 };
-	struct blkptr bp = { 0 };
-
-	is_int(btree_get(ds->ds->tree, &c, key, klen, &err), 0);
-	if (c.item.nptr)
-		did(ptr_decode(&bp, c.item.ptrs, &err));
-	btree_cursor_close(&c);
-	return device_offset(ds->pool->spa, bp.addr);
-}
 
 static void scrub_and_fsck(struct findings *scrubbed, struct findings *checked)
 {
@@ -506,18 +271,6 @@ TEST(damaged_roots)
 	damage_root(true);
 }
 
-static uint64_t device_size(void)
-{
-	struct lcpfs_blockdev *d;
-	uint64_t size;
-
-	if (!did(lcpfs_blockdev_open(&d, dev, 0, &err)))
-		return LABEL_LEN;
-	size = d->size;
-	lcpfs_blockdev_close(d);
-	return size;
-}
-
 static void damage_labels(bool fixed)
 {
 	static struct findings f;
@@ -637,358 +390,6 @@ TEST(any_byte)
 }
 
 /* ---- changes to trees ---- */
-
-static struct dataset *ds;
-static struct spa *spa;
-
-static size_t key_of(uint8_t *key, uint8_t type, uint64_t id) { return item_key(key, type, id); }
-
-static void tput(const uint8_t *key, size_t klen, const void *val, size_t vlen, unsigned flags)
-{
-	did(btree_put(ds->tree, key, klen, val, vlen, NULL, 0, flags, &err));
-}
-
-static void tdel(const uint8_t *key, size_t klen)
-{
-	is_int(btree_del(ds->tree, key, klen, 0, &err), 0);
-}
-
-static void pput(const uint8_t *key, size_t klen, const void *val, size_t vlen)
-{
-	did(btree_put(spa->pool_tree, key, klen, val, vlen, NULL, 0, 0, &err));
-}
-
-static struct inode *inode_of(const char *path)
-{
-	static struct inode i;
-
-	memset(&i, 0, sizeof i);
-	did(zpl_inode_get(ds, ino_of(root, path), &i, &err));
-	return &i;
-}
-
-static void set_inode(const char *path, const struct inode *i)
-{
-	uint8_t key[9], raw[INODE_LEN];
-
-	inode_encode(i, raw);
-	tput(key, key_of(key, ITEM_INODE, ino_of(root, path)), raw, sizeof raw, 0);
-}
-
-static void set_slice(const char *path, const struct slice *s)
-{
-	uint8_t key[9], raw[SLICE_LEN];
-
-	slice_encode(s, raw);
-	tput(key, key_of(key, ITEM_SLICE, data_of(root, path)), raw, sizeof raw, 0);
-}
-
-static struct slice slice_of(const char *path)
-{
-	struct slice s = { 0 };
-
-	did(zpl_slice_get(ds, data_of(root, path), &s, &err));
-	return s;
-}
-
-static size_t dirent_key(uint8_t *key, const char *dir, const char *name)
-{
-	return item_key_str(key, ITEM_DIRENT, ino_of(root, dir), name, strlen(name));
-}
-
-static void dirent_put(const char *dir, const char *name, uint64_t ino, uint8_t type)
-{
-	uint8_t key[KEY_MAX], val[9];
-
-	le_store(val, 8, ino);
-	val[8] = type;
-	tput(key, dirent_key(key, dir, name), val, sizeof val, 0);
-}
-
-static void set_info(void (*change)(struct dsinfo *))
-{
-	uint8_t key[9], raw[DSINFO_LEN];
-	struct dsinfo i = ds->info;
-
-	change(&i);
-	dsinfo_encode(&i, raw);
-	tput(key, key_of(key, ITEM_DSINFO, 0), raw, sizeof raw, 0);
-}
-
-static void set_rec(const char *name, void (*change)(struct dsrec *))
-{
-	struct dsrec r;
-
-	did(dmu_lookup(spa, name, &r, &err));
-	change(&r);
-	did(dmu_rec_put(spa, &r, &err));
-}
-
-static uint64_t id_of(const char *name)
-{
-	struct dsrec r = { 0 };
-
-	did(dmu_lookup(spa, name, &r, &err));
-	return r.id;
-}
-
-static void pool_u64(uint8_t table, uint64_t a, const char *name, uint64_t v)
-{
-	uint8_t key[POOL_KEY_MAX], val[8];
-
-	le_store(val, 8, v);
-	pput(key, key_u64_str(key, table, a, name, strlen(name)), val, 8);
-}
-
-#define CASE(name) static void case_##name(void)
-
-CASE(item_short) { tput((const uint8_t *)"\x20zz", 3, "x", 1, 0); }
-CASE(item_type) { uint8_t k[9]; tput(k, key_of(k, 0x77, 5), "x", 1, 0); }
-CASE(inode_garbage) { uint8_t k[9]; tput(k, key_of(k, ITEM_INODE, ino_of(root, "d/plain")), "xyz", 3, 0); }
-CASE(info_missing) { uint8_t k[9]; tdel(k, key_of(k, ITEM_DSINFO, 0)); }
-static void info_seq(struct dsinfo *i) { i->next_seq = SEQ_FIRST + 1; }
-CASE(info_seq) { set_info(info_seq); }
-static void info_files(struct dsinfo *i) { i->n_files++; }
-CASE(info_files) { set_info(info_files); }
-
-CASE(slice_gone) { uint8_t k[9]; tdel(k, key_of(k, ITEM_SLICE, data_of(root, "d/small"))); }
-CASE(slice_pack) { struct slice s = slice_of("d/small"); s.pack_id += 1000; set_slice("d/small", &s); }
-CASE(slice_range) { struct slice s = slice_of("d/small"); s.off += 1u << 20; set_slice("d/small", &s); }
-CASE(slice_overlap) { struct slice s = slice_of("d/p1"), q = slice_of("d/p2"); q.off = s.off + 1; set_slice("d/p2", &q); }
-CASE(slice_len) { struct slice s = slice_of("d/hl1"); s.len -= 5; set_slice("d/hl1", &s); }
-CASE(slice_charge) { struct slice s = slice_of("d/small"); s.charge++; set_slice("d/small", &s); }
-CASE(slice_orphan)
-{
-	struct slice s = slice_of("d/small");
-	uint8_t k[9], raw[SLICE_LEN];
-
-	slice_encode(&s, raw);
-	tput(k, key_of(k, ITEM_SLICE, data_of(root, "d/small") + 100000), raw, sizeof raw, 0);
-}
-CASE(slice_shift) { struct slice s = slice_of("d/small"); s.off++; set_slice("d/small", &s); }
-CASE(pack_count) { uint8_t k[9], v[8] = { 1 }; tput(k, key_of(k, ITEM_PACK, pack_of(root, "d/small")), v, 8, BT_KEEP_PTRS); }
-CASE(pack_gone) { uint8_t k[9]; is_int(btree_del(ds->tree, k, key_of(k, ITEM_PACK, pack_of(root, "d/small")), BT_KEEP_PTRS, &err), 0); }
-
-static void move_extent(uint64_t from, uint64_t to_id, uint64_t to)
-{
-	uint8_t k[17], val[4];
-	struct bt_cursor c = { 0 };
-	struct blkptr bp = { 0 };
-	size_t n = item_key_u64(k, ITEM_EXTENT, data_of(root, "d/big"), from);
-
-	is_int(btree_get(ds->tree, &c, k, n, &err), 0);
-	memcpy(val, c.item.val, 4);
-	did(ptr_decode(&bp, c.item.ptrs, &err));
-	btree_cursor_close(&c);
-	is_int(btree_del(ds->tree, k, n, BT_KEEP_PTRS, &err), 0);
-	did(btree_put(ds->tree, k, item_key_u64(k, ITEM_EXTENT, to_id, to), val, 4, &bp, 1, 0, &err));
-}
-CASE(extent_overlap) { move_extent(32768, data_of(root, "d/big"), 32000 - 4096); }
-CASE(extent_end) { move_extent(32768, data_of(root, "d/big"), 1u << 20); }
-CASE(extent_orphan) { move_extent(32768, data_of(root, "d/big") + 70000, 0); }
-CASE(extent_len) { uint8_t k[17], v[4] = { 9 }; tput(k, item_key_u64(k, ITEM_EXTENT, data_of(root, "d/big"), 0), v, 4, BT_KEEP_PTRS); }
-CASE(extent_gone)
-{
-	uint8_t k[17];
-
-	is_int(btree_del(ds->tree, k, item_key_u64(k, ITEM_EXTENT, data_of(root, "d/big"), 0), BT_KEEP_PTRS, &err), 0);
-}
-/* the same block by two keys */
-CASE(extent_twice)
-{
-	uint8_t k[17], val[4];
-	struct bt_cursor c = { 0 };
-	struct blkptr bp = { 0 };
-
-	is_int(btree_get(ds->tree, &c, k, item_key_u64(k, ITEM_EXTENT, data_of(root, "d/new"), 0), &err), 0);
-	memcpy(val, c.item.val, 4);
-	did(ptr_decode(&bp, c.item.ptrs, &err));
-	btree_cursor_close(&c);
-	bp.birth = spa->txg;
-	did(btree_put(ds->tree, k, item_key_u64(k, ITEM_EXTENT, data_of(root, "d/new"), 1u << 20), val, 4, &bp, 1, 0, &err));
-}
-/* a pointer that leads nowhere */
-CASE(extent_nowhere)
-{
-	struct blkptr bp = { .addr = ptr_addr(9, 64), .birth = spa->txg, .kind = PTR_DATA, .lsize = 512, .psize = 512, .csum = 1 };
-	uint8_t k[17], val[4];
-
-	le_store(val, 4, 512);
-	did(btree_put(ds->tree, k, item_key_u64(k, ITEM_EXTENT, data_of(root, "d/new"), 1u << 20), val, 4, &bp, 1, 0, &err));
-}
-/* a block older than the snapshot, which lacks it */
-CASE(extent_old)
-{
-	uint8_t k[17], val[4];
-	struct bt_cursor c = { 0 };
-	struct blkptr bp = { 0 };
-	size_t n = item_key_u64(k, ITEM_EXTENT, data_of(root, "d/fresh"), 0);
-
-	is_int(btree_get(ds->tree, &c, k, n, &err), 0);
-	memcpy(val, c.item.val, 4);
-	did(ptr_decode(&bp, c.item.ptrs, &err));
-	btree_cursor_close(&c);
-	bp.birth = 1;
-	is_int(btree_del(ds->tree, k, n, BT_KEEP_PTRS, &err), 0);
-	did(btree_put(ds->tree, k, n, val, 4, &bp, 1, 0, &err));
-}
-
-CASE(inode_size) { struct inode *i = inode_of("d/small"); i->size++; set_inode("d/small", i); }
-CASE(inode_psize) { struct inode *i = inode_of("d/new"); i->psize += 512; set_inode("d/new", i); }
-CASE(inode_sliced) { struct inode *i = inode_of("d/small"); i->flags = 0; set_inode("d/small", i); }
-CASE(inode_nlink) { struct inode *i = inode_of("d/hl1"); i->nlink = 3; set_inode("d/hl1", i); }
-CASE(inode_parent) { struct inode *i = inode_of("d/small"); i->parent = INO_ROOT; set_inode("d/small", i); }
-CASE(inode_gone) { uint8_t k[9]; tdel(k, key_of(k, ITEM_INODE, ino_of(root, "d/plain"))); }
-CASE(inode_orphan) { uint8_t k[KEY_MAX]; tdel(k, dirent_key(k, "d", "small")); }
-CASE(dirent_type) { dirent_put("d", "small", ino_of(root, "d/small"), DT_FIFO); }
-CASE(dirent_no_dir) { dirent_put("d/small", "x", ino_of(root, "d/small2"), DT_REG); }
-CASE(dirent_slash) { dirent_put("d", "a/b", ino_of(root, "d/small2"), DT_REG); }
-CASE(dir_twice) { dirent_put("d", "again", ino_of(root, "d/sub/deep"), DT_DIR); }
-CASE(dir_nlink) { struct inode *i = inode_of("d"); i->nlink = 9; set_inode("d", i); }
-/* d/sub goes into d/sub/deep */
-CASE(dir_loop)
-{
-	uint64_t sub = ino_of(root, "d/sub");
-	struct inode i = *inode_of("d/sub");
-	uint8_t k[KEY_MAX];
-
-	i.parent = ino_of(root, "d/sub/deep");
-	set_inode("d/sub", &i);
-	dirent_put("d/sub/deep", "sub", sub, DT_DIR);
-	tdel(k, dirent_key(k, "d", "sub"));
-}
-CASE(root_gone) { uint8_t k[9]; tdel(k, key_of(k, ITEM_INODE, INO_ROOT)); }
-CASE(link_gone)
-{
-	uint8_t k[KEY_MAX];
-
-	tdel(k, item_key_link(k, ino_of(root, "d/hl1"), ino_of(root, "d"), "hl1", 3));
-}
-CASE(link_stray)
-{
-	uint8_t k[KEY_MAX];
-
-	tput(k, item_key_link(k, ino_of(root, "d/small"), ino_of(root, "d"), "small", 5), "", 0, 0);
-}
-CASE(xattr_stray) { uint8_t k[KEY_MAX]; tput(k, item_key_xattr(k, 999999, XNS_USER, "q", 1), "\0v", 2, 0); }
-CASE(xattr_count) { uint8_t k[KEY_MAX]; tdel(k, item_key_xattr(k, ino_of(root, "d/small"), XNS_USER, "a", 1)); }
-CASE(xattr_data)
-{
-	uint8_t k[KEY_MAX], val[17] = { 1 };
-
-	le_store(val + 1, 8, 7777777);
-	le_store(val + 9, 8, 100);
-	tput(k, item_key_xattr(k, ino_of(root, "d/small"), XNS_USER, "a", 1), val, 17, 0);
-}
-CASE(dataref) { uint8_t k[9], v[8] = { 3 }; tput(k, key_of(k, ITEM_DATAREF, data_of(root, "d/small")), v, 8, 0); }
-CASE(shared) { struct inode *i = inode_of("d/small"); set_inode("d/plain", i); }
-CASE(orphan) { uint8_t k[9]; tput(k, key_of(k, ITEM_ORPHAN, 888888), "", 0, 0); }
-
-static void rec_counts(struct dsrec *r) { r->ref_blocks++; }
-CASE(ref_counts) { ds->rec.ref_blocks++; }
-CASE(snap_counts) { set_rec("@s1", rec_counts); }
-static void rec_prev(struct dsrec *r) { r->prev_snap = 4444; }
-CASE(ds_prev) { set_rec("@s2", rec_prev); }
-static void rec_prev_txg(struct dsrec *r) { r->prev_snap_txg++; }
-CASE(ds_prev_txg) { set_rec("@s2", rec_prev_txg); }
-static void rec_children(struct dsrec *r) { r->n_children = 7; }
-CASE(ds_children) { set_rec("@s1", rec_children); }
-static void rec_height(struct dsrec *r) { r->height++; }
-CASE(ds_height) { set_rec("@s1", rec_height); }
-static void rec_parent(struct dsrec *r) { r->parent = 5555; }
-CASE(ds_parent) { set_rec("c", rec_parent); }
-CASE(ds_loop)
-{
-	struct dsrec r;
-
-	did(dmu_lookup(spa, "c", &r, &err));
-	r.parent = r.id;
-	did(dmu_rec_put(spa, &r, &err));
-	did(name_put(spa, r.id, "c", r.id, &err));
-}
-static uint64_t some_guid;
-static void rec_guid(struct dsrec *r) { r->guid = some_guid; }
-CASE(ds_guid) { some_guid = ds->rec.guid; set_rec("c", rec_guid); }
-static void rec_young(struct dsrec *r) { r->created_txg = 1; }
-CASE(snap_young) { set_rec("@s2", rec_young); }
-CASE(ds_gone) { did(rec_del(spa, id_of("c"), &err)); }
-CASE(name_gone) { did(name_del(spa, DS_ROOT_ID, "c", &err)); }
-CASE(name_bad) { did(name_put(spa, DS_ROOT_ID, "a b", id_of("c"), &err)); }
-CASE(snaptxg_gone) { struct dsrec r; did(dmu_lookup(spa, "@s1", &r, &err)); did(snaptxg_del(spa, DS_ROOT_ID, r.created_txg, &err)); }
-CASE(snaptxg_bad) { did(snaptxg_put(spa, DS_ROOT_ID, 987654, id_of("@s1"), &err)); }
-CASE(dead_stray)
-{
-	uint8_t k[17], v[16] = { 1 };
-
-	key_u64_u64(k, TBL_DEAD, 3333, 3);
-	pput(k, 17, v, 16);
-}
-CASE(dead_sum)
-{
-	uint8_t k[17], v[16] = { 1, 0, 0, 0, 0, 0, 0, 0, 0, 2 };
-	struct dsrec r;
-
-	did(dmu_lookup(spa, "@s1", &r, &err));
-	key_u64_u64(k, TBL_DEAD, id_of("@s2"), r.created_txg);
-	pput(k, 17, v, 16);
-}
-CASE(prop_stray) { pool_u64(TBL_PROP, 2222, "user:x", 1); }
-CASE(pool_item) { uint8_t k[9]; pput(k, key_u64(k, 0x55, 1), "x", 1); }
-CASE(rec_garbage) { uint8_t k[9]; pput(k, key_u64(k, TBL_DS, 77), "x", 1); }
-
-/* used, and no longer; and the other way round */
-CASE(space_leak)
-{
-	uint64_t addr;
-
-	did(space_alloc(spa->space, 16, true, &addr, &err));
-}
-CASE(space_free)
-{
-	struct bt_cursor c = { 0 };
-	struct blkptr bp = { 0 };
-	uint8_t k[17];
-
-	is_int(btree_get(ds->tree, &c, k, item_key_u64(k, ITEM_EXTENT, data_of(root, "d/new"), 0), &err), 0);
-	did(ptr_decode(&bp, c.item.ptrs, &err));
-	btree_cursor_close(&c);
-	did(spa_free(spa, &bp, &err));
-}
-CASE(space_page)
-{
-	uint8_t k[9];
-
-	did(btree_put(spa->space_tree, k, key_page(k, 1, 900), "\0\0\0\0\1", 5, NULL, 0, 0, &err));
-}
-CASE(space_page_bad)
-{
-	uint8_t k[9];
-
-	did(btree_put(spa->space_tree, k, key_page(k, 77, 0), "zz", 2, NULL, 0, 0, &err));
-}
-CASE(space_total) { space_set_used(spa->space, 17); }
-
-static const struct { const char *name, *code; void (*fn)(void); } cases[] = {
-#define C(n, code) { #n, code, case_##n }
-	C(item_short, "item-bad"), C(item_type, "item-bad"), C(inode_garbage, "item-bad"), C(info_missing, "dsinfo-missing"),
-	C(info_seq, "dsinfo-seq"), C(info_files, "dsinfo-files"), C(slice_gone, "inode-no-slice"), C(slice_pack, "slice-no-pack"),
-	C(slice_range, "slice-range"), C(slice_overlap, "slice-overlap"), C(slice_len, "inode-size"), C(slice_charge, "inode-psize"),
-	C(slice_orphan, "content-orphan"), C(slice_shift, "pack-table"), C(pack_count, "pack-count"), C(pack_gone, "slice-no-pack"),
-	C(extent_overlap, "extent-overlap"), C(extent_end, "extent-end"), C(extent_orphan, "content-orphan"), C(extent_len, "item-bad"),
-	C(extent_gone, "inode-psize"), C(extent_twice, "block-shared"), C(extent_nowhere, "block-addr"), C(extent_old, "ptr-old"),
-	C(inode_size, "inode-size"), C(inode_psize, "inode-psize"), C(inode_sliced, "inode-sliced"), C(inode_nlink, "inode-nlink"),
-	C(inode_parent, "inode-parent"), C(inode_gone, "dirent-no-inode"), C(inode_orphan, "inode-orphan"), C(dirent_type, "dirent-type"),
-	C(dirent_no_dir, "dirent-no-dir"), C(dirent_slash, "item-bad"), C(dir_twice, "dir-twice"), C(dir_nlink, "dir-nlink"),
-	C(dir_loop, "dir-loop"), C(root_gone, "root-dir"), C(link_gone, "link-dirent"), C(link_stray, "link-stray"),
-	C(xattr_stray, "xattr-no-inode"), C(xattr_count, "xattr-count"), C(xattr_data, "xattr-data"), C(dataref, "dataref-count"),
-	C(shared, "dataref-count"), C(orphan, "orphan-stray"), C(ref_counts, "ref-counts"), C(snap_counts, "ref-counts"),
-	C(ds_prev, "ds-prev"), C(ds_prev_txg, "ds-prev"), C(ds_children, "ds-children"), C(ds_height, "ds-height"),
-	C(ds_parent, "ds-parent"), C(ds_loop, "ds-parent"), C(ds_guid, "ds-guid"), C(snap_young, "ptr-birth"), C(ds_gone, "name-dangling"),
-	C(name_gone, "name-missing"), C(name_bad, "name-bad"), C(snaptxg_gone, "snaptxg-missing"), C(snaptxg_bad, "snaptxg-bad"),
-	C(dead_stray, "dead-stray"), C(dead_sum, "dead-sum"), C(prop_stray, "prop-stray"), C(pool_item, "pool-item"),
-	C(rec_garbage, "pool-item"), C(space_leak, "space-leak"), C(space_free, "space-free"), C(space_page, "space-page"),
-	C(space_page_bad, "space-page"), C(space_total, "space-total"),
-};
 
 TEST(changes)
 {
