@@ -294,7 +294,7 @@ static int send_begin(const struct plan *p, uint32_t index, struct stream_out *o
 
 static int send_end(struct sender *s, uint32_t index, struct lcpfs_error *err)
 {
-	struct frame_pos pos = { .seq = s->out->seq, .counts = s->counts };
+	struct frame_pos pos = { .seq = s->out->seq, .counts = s->out->counts };
 	struct buf b = { 0 };
 	int rc;
 
@@ -321,29 +321,30 @@ static int codec_of(struct spa *s, uint64_t id, struct codec_spec *out, struct l
 	return rc;
 }
 
-static int send_member(struct plan *p, uint32_t index, struct stream_out *out, struct codec_ctx *codec, struct lcpfs_error *err)
+static int send_member(struct plan *p, uint32_t index, struct stream_out *out, struct lcpfs_error *err)
 {
-	struct sender s = { .spa = p->spa, .out = out, .codec = codec, .base = p->m[index].from.root, .ckpt_bytes = p->ckpt_bytes };
+	struct sender s = { .spa = p->spa, .out = out, .base = p->m[index].from.root, .ckpt_bytes = p->ckpt_bytes };
 	int rc = dmu_open_id(p->spa, p->m[index].to.id, &s.ds, err);
 
 	if (!rc)
 		rc = codec_of(p->spa, p->m[index].to.parent, &s.spec, err);
 	if (!rc)
 		rc = send_begin(p, index, out, err);
+	out->counts = (struct frame_counts){ 0 };
 	if (p->token.kind && p->token.index == index) {
 		s.from = p->token.pos;
-		s.counts = s.from.counts;
+		out->counts = s.from.counts;
 	}
 	s.mark = out->bytes;
 	if (!rc)
 		rc = send_tree(&s, err);
 	if (!rc)
+		rc = out_flush(out, err);
+	if (!rc)
 		rc = send_end(&s, index, err);
 	dmu_close(s.ds);
 	buf_fini(&s.batch);
-	buf_fini(&s.scratch);
 	free(s.win);
-	free(s.block);
 	return rc ? lcpfs_within(err, rc, "'%s@%s'", p->m[index].name, p->snap) : 0;
 }
 
@@ -360,9 +361,8 @@ static int send_package(const struct plan *p, struct stream_out *out, struct lcp
 
 static int send_all(struct plan *p, struct stream_out *out, struct lcpfs_error *err)
 {
-	struct codec_ctx *codec = codec_ctx_create();
 	uint32_t first = 0;
-	int rc = codec ? 0 : lcpfs_nomem(err);
+	int rc = out_init(out, p->spa->zio, p->spa->threads, err);
 
 	for (uint32_t i = 0; i < p->n; i++)
 		out->total += p->m[i].from.id ? 0 : p->m[i].to.ref_psize;
@@ -374,8 +374,8 @@ static int send_all(struct plan *p, struct stream_out *out, struct lcpfs_error *
 		rc = send_package(p, out, err);
 	}
 	for (uint32_t i = first; i < p->n && !rc; i++)
-		rc = send_member(p, i, out, codec, err);
-	codec_ctx_destroy(codec);
+		rc = send_member(p, i, out, err);
+	out_fini(out);
 	return rc;
 }
 

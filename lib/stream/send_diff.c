@@ -6,24 +6,8 @@
 
 int send_batch(struct sender *s, struct lcpfs_error *err)
 {
-	static const struct codec_spec spec = { .id = CODEC_ZSTD, .level = 3 };
-	struct frame_items f = { .n = s->batch_n, .raw_len = (uint32_t)s->batch.len };
-	struct hash_piece pieces[2];
-	uint8_t hdr[ITEMS_HDR];
-	size_t n;
-	int rc;
+	int rc = s->batch_n ? out_items(s->out, &s->batch, s->batch_n, err) : 0;
 
-	if (!s->batch_n)
-		return 0;
-	if (s->batch.failed || !buf_reserve(&s->scratch, s->batch.len))
-		return lcpfs_nomem(err);
-	n = codec_compress(s->codec, spec, s->batch.data, s->batch.len, s->scratch.data, s->batch.len);
-	f.comp = n ? spec.id : CODEC_NONE;
-	frame_items_encode(&f, hdr);
-	pieces[0] = (struct hash_piece){ hdr, sizeof hdr };
-	pieces[1] = n ? (struct hash_piece){ s->scratch.data, n } : (struct hash_piece){ s->batch.data, s->batch.len };
-	rc = out_frame(s->out, FRAME_ITEMS, pieces, 2, err);
-	buf_reset(&s->batch);
 	s->batch_n = 0;
 	s->batch_slices = false;
 	return rc;
@@ -35,47 +19,21 @@ int send_item(struct sender *s, uint8_t op, const void *key, size_t klen, const 
 
 	frame_item_encode(&i, &s->batch);
 	s->batch_n++;
-	s->counts.items++;
 	s->out->items++;
 	return s->batch.len >= ITEMS_BATCH || s->batch.failed ? send_batch(s, err) : 0;
 }
 
-static int room(struct sender *s, size_t len, struct lcpfs_error *err)
+static uint64_t since(const struct sender *s)
 {
-	uint8_t *p;
-
-	if (s->block_cap >= len)
-		return 0;
-	p = malloc(len);
-	if (!p)
-		return lcpfs_nomem(err);
-	free(s->block);
-	s->block = p;
-	s->block_cap = len;
-	return 0;
+	return out_bytes_most(s->out) - s->mark + s->batch.len + s->win_bytes;
 }
 
-int send_stored(struct sender *s, unsigned type, const uint8_t *hdr, size_t hdr_len, const struct blkptr *bp, struct lcpfs_error *err)
+/* Which frames take less than they may is known when they are made; that must not show in where checkpoints are. */
+int send_due(struct sender *s, struct lcpfs_error *err)
 {
-	struct hash_piece pieces[2] = { { hdr, hdr_len }, { NULL, bp->psize } };
+	int rc = since(s) >= s->ckpt_bytes ? out_flush(s->out, err) : 0;
 
-	if (s->out->write) {
-		int rc = room(s, bp->psize, err);
-
-		if (!rc)
-			rc = zio_read_stored(s->spa->zio, bp, s->block, err);
-		if (rc)
-			return rc;
-		pieces[1].data = s->block;
-	}
-	s->counts.blocks++;
-	s->counts.block_bytes += bp->psize;
-	return out_frame(s->out, type, pieces, 2, err);
-}
-
-uint64_t send_since(const struct sender *s)
-{
-	return s->out->bytes - s->mark + s->batch.len + s->win_bytes;
+	return rc ? rc : since(s) >= s->ckpt_bytes;
 }
 
 int send_ckpt(struct sender *s, struct lcpfs_error *err)
@@ -86,10 +44,12 @@ int send_ckpt(struct sender *s, struct lcpfs_error *err)
 
 	if (!rc)
 		rc = send_batch(s, err);
+	if (!rc)
+		rc = out_flush(s->out, err);
 	if (rc)
 		return rc;
 	pos.seq = s->out->seq;
-	pos.counts = s->counts;
+	pos.counts = s->out->counts;
 	memcpy(pos.running, s->out->running, sizeof pos.running);
 	memcpy(pos.key, s->last_key, s->last_klen);
 	frame_pos_encode(&pos, &b);
@@ -153,7 +113,7 @@ static int visit_extent(struct sender *s, const struct bt_item *a, const struct 
 		.b = { .lsize = bp.lsize, .psize = bp.psize, .comp = bp.comp, .csum = bp.csum } };
 	memcpy(e.b.hash, bp.hash, sizeof e.b.hash);
 	frame_extent_encode(&e, hdr);
-	return send_stored(s, FRAME_EXTENT, hdr, sizeof hdr, &bp, err);
+	return out_stored(s->out, FRAME_EXTENT, hdr, sizeof hdr, &bp, err);
 }
 
 static int visit_plain(struct sender *s, const struct bt_item *a, const struct bt_item *b, struct lcpfs_error *err)
@@ -204,7 +164,8 @@ static int visit(void *arg, const struct bt_item *a, const struct bt_item *b, st
 	memcpy(s->last_key, it->key, it->klen);
 	s->last_klen = it->klen;
 	/* a window of slices ends where its pack does: send_slice_add sees to it */
-	return !s->win_n && send_since(s) >= s->ckpt_bytes ? send_ckpt(s, err) : 0;
+	rc = s->win_n ? 0 : send_due(s, err);
+	return rc == 1 ? send_ckpt(s, err) : rc;
 }
 
 int send_tree(struct sender *s, struct lcpfs_error *err)

@@ -64,7 +64,7 @@ static int send_stored_pack(struct sender *s, const struct blkptr *bp, const str
 	memcpy(b.hash, bp->hash, sizeof b.hash);
 	frame_block_encode(&b, hdr);
 	if (!rc)
-		rc = send_stored(s, FRAME_PACK, hdr, sizeof hdr, bp, err);
+		rc = out_stored(s->out, FRAME_PACK, hdr, sizeof hdr, bp, err);
 	return rc ? rc : put_slices(s, r, n, err);
 }
 
@@ -79,33 +79,9 @@ static void made_block(const struct made *m, struct buf *out)
 	buf_add(out, m->body.data, m->body.len);
 }
 
-static int send_made_block(struct sender *s, const struct buf *plain, struct buf *room, struct lcpfs_error *err)
-{
-	struct frame_block b = { .lsize = (uint32_t)plain->len, .csum = HASH_BLAKE3 };
-	struct hash_piece pieces[2];
-	uint8_t hdr[PACK_FRAME_HDR];
-	struct codec_spec spec;
-	size_t n;
-
-	if (plain->failed || !buf_reserve(room, plain->len))
-		return lcpfs_nomem(err);
-	spec = codec_choose(s->spec, plain->data, plain->len);
-	n = codec_compress(s->codec, spec, plain->data, plain->len, room->data, plain->len);
-	b.comp = n ? spec.id : CODEC_NONE;
-	b.data = n ? room->data : plain->data;
-	b.psize = (uint32_t)(n ? n : plain->len);
-	blake3(b.data, b.psize, b.hash);
-	frame_block_encode(&b, hdr);
-	pieces[0] = (struct hash_piece){ hdr, sizeof hdr };
-	pieces[1] = (struct hash_piece){ b.data, b.psize };
-	s->counts.blocks++;
-	s->counts.block_bytes += b.psize;
-	return out_frame(s->out, FRAME_PACK, pieces, 2, err);
-}
-
 static int made_close(struct sender *s, struct made *m, struct lcpfs_error *err)
 {
-	struct buf plain = { 0 }, room = { 0 };
+	struct buf plain = { 0 };
 	int rc;
 
 	if (!m->n)
@@ -113,12 +89,11 @@ static int made_close(struct sender *s, struct made *m, struct lcpfs_error *err)
 	rc = before_pack(s, err);
 	if (!rc) {
 		made_block(m, &plain);
-		rc = send_made_block(s, &plain, &room, err);
+		rc = out_pack(s->out, &plain, s->spec, err);
 	}
 	if (!rc)
 		rc = put_slices(s, m->refs, m->n, err);
 	buf_fini(&plain);
-	buf_fini(&room);
 	buf_reset(&m->body);
 	m->n = 0;
 	return rc;
@@ -209,23 +184,27 @@ int send_slices(struct sender *s, struct lcpfs_error *err)
 	return rc;
 }
 
-/* Is it time to send the window, before a slice of this pack joins it? */
-static bool window_full(const struct sender *s, uint64_t pack_id)
+/* 1: it is time to send the window, before a slice of this pack joins it. */
+static int window_full(struct sender *s, uint64_t pack_id, struct lcpfs_error *err)
 {
 	if (!s->win_n)
-		return false;
+		return 0;
 	if (s->win_n >= SLICES_WINDOW || s->win_bytes >= 2 * SLICES_WINDOW_BYTES)
-		return true;
-	return s->win[s->win_n - 1].pack_id != pack_id && (s->win_bytes >= SLICES_WINDOW_BYTES || send_since(s) >= s->ckpt_bytes);
+		return 1;
+	if (s->win[s->win_n - 1].pack_id == pack_id)
+		return 0;
+	return s->win_bytes >= SLICES_WINDOW_BYTES ? 1 : send_due(s, err);
 }
 
 int send_slice_add(struct sender *s, const struct slice_ref *r, struct lcpfs_error *err)
 {
-	int rc = 0;
+	int rc = window_full(s, r->pack_id, err);
 
-	if (window_full(s, r->pack_id)) {
+	if (rc == 1) {
 		rc = send_slices(s, err);
-		if (!rc && send_since(s) >= s->ckpt_bytes)
+		if (!rc)
+			rc = send_due(s, err);
+		if (rc == 1)
 			rc = send_ckpt(s, err);
 	}
 	if (rc)

@@ -2,7 +2,7 @@
 /*
  * stream: send and receive of snapshots.
  *
- * The sender walks the difference of two trees in key order (send_diff.c), gathers new slices per pack (send_slices.c) and writes frames (out.c).
+ * The sender walks the difference of two trees in key order (send_diff.c), gathers new slices per pack (send_slices.c); frames are made ahead (out_ahead.c) and written (out.c).
  * A reader reads frames ahead (in_ahead.c), checks each alone (in_frame.c), takes them one by one (in.c) and hands what they say to a set of calls: receiving applies it to a hidden
  * clone (recv_apply.c, recv_pack.c), verify, dump and resume_point only look (verify.c).
  *
@@ -34,21 +34,38 @@
 void running_update(uint8_t running[32], const uint8_t hash[16]);
 
 /* Writing frames. */
+struct out_ahead;
 struct stream_out {
 	lcpfs_write_fn *write; /* NULL: only counts */
 	void *arg;
-	uint64_t seq, bytes;
+	uint64_t seq, bytes;   /* seq: of the next frame given out; the rest tells of those written */
 	uint8_t running[32];
+	struct frame_counts counts; /* of the dataset under way */
 	lcpfs_progress_fn *progress;
 	void *progress_arg;
 	uint64_t items;        /* for progress */
 	uint64_t total;
+	struct out_ahead *ahead;
 };
-/* One frame of the given pieces; their data may be NULL when only counting. */
-int out_frame(struct stream_out *o, unsigned type, const struct hash_piece *pieces, unsigned n, struct lcpfs_error *err);
+int out_init(struct stream_out *o, struct zio *zio, unsigned threads, struct lcpfs_error *err);
+void out_fini(struct stream_out *o); /* what was not written is lost */
+/*
+ * Frames to come (out_ahead.c), written some time, in their order; a failure may show with a later one. `batch` and `plain` are taken, and
+ * come back empty.
+ */
+int out_stored(struct stream_out *o, unsigned type, const uint8_t *front, size_t front_len, const struct blkptr *bp, struct lcpfs_error *err);
+int out_items(struct stream_out *o, struct buf *batch, uint32_t n, struct lcpfs_error *err);
+int out_pack(struct stream_out *o, struct buf *plain, struct codec_spec spec, struct lcpfs_error *err);
+int out_flush(struct stream_out *o, struct lcpfs_error *err);
+uint64_t out_bytes_most(const struct stream_out *o); /* `bytes` when all that was given out is written is no more than this */
+/* A frame of this payload, after all that was given out before. */
 int out_buf(struct stream_out *o, unsigned type, const struct buf *b, struct lcpfs_error *err);
 /* BEGIN of a resumed stream: seq 0 and outside the running hash. */
 int out_resumed(struct stream_out *o, const struct buf *b, struct lcpfs_error *err);
+/* Header of a frame of these pieces; its hash; writing it. */
+int out_hdr(struct frame_hdr *h, unsigned type, uint64_t seq, const struct hash_piece *pieces, unsigned n, struct lcpfs_error *err);
+void out_hash(struct frame_hdr *h, const struct hash_piece *pieces, unsigned n);
+int out_emit(struct stream_out *o, const struct frame_hdr *h, const struct hash_piece *pieces, unsigned n, struct lcpfs_error *err);
 
 /* The table of a decoded pack, sorted by data_id. */
 struct pack_ent { uint64_t data_id; uint32_t off, len; };
@@ -146,23 +163,19 @@ struct slice_ref { uint64_t data_id, pack_id; uint32_t off, len, charge; };
 struct sender {
 	struct spa *spa;
 	struct stream_out *out;
-	struct codec_ctx *codec;
 	struct dataset *ds;          /* the snapshot, open */
 	struct blkptr base;          /* root of the base; null: full */
 	struct codec_spec spec;      /* of made packs */
 	uint64_t ckpt_bytes, mark;   /* mark: out->bytes at the last checkpoint */
-	struct frame_counts counts;
 	struct frame_pos from;       /* klen > 0: skip up to this key */
 	uint8_t last_key[KEY_MAX];
 	uint16_t last_klen;
-	struct buf batch, scratch;
+	struct buf batch;
 	uint32_t batch_n;
 	bool batch_slices;           /* the batch has puts that need the pack just sent */
 	struct slice_ref *win;
 	uint32_t win_n, win_cap;
 	uint64_t win_bytes;
-	uint8_t *block;              /* DATA_MAX-bounded buffer for stored bytes */
-	size_t block_cap;
 };
 int send_tree(struct sender *s, struct lcpfs_error *err);
 int send_item(struct sender *s, uint8_t op, const void *key, size_t klen, const void *val, size_t vlen, struct lcpfs_error *err);
@@ -171,9 +184,8 @@ int send_slice_add(struct sender *s, const struct slice_ref *r, struct lcpfs_err
 int send_slices(struct sender *s, struct lcpfs_error *err);
 /* Everything gathered, then a CKPT at last_key. */
 int send_ckpt(struct sender *s, struct lcpfs_error *err);
-uint64_t send_since(const struct sender *s); /* bytes since the last checkpoint, gathered ones included */
-/* A stored block behind `hdr`, as a frame. */
-int send_stored(struct sender *s, unsigned type, const uint8_t *hdr, size_t hdr_len, const struct blkptr *bp, struct lcpfs_error *err);
+/* 1: it is time for a checkpoint, counting bytes since the last one, gathered ones included. */
+int send_due(struct sender *s, struct lcpfs_error *err);
 
 /* State of a receive, a record of the pool tree (TBL_RECV, hidden dataset's id). */
 enum { RECV_RESUMABLE = 1, RECV_DONE = 2 /* its END came; waits for the others of its package */ };
