@@ -25,4 +25,6 @@ static inline uint64_t div_up(uint64_t a, uint64_t b) { return a / b + (a % b !=
 static inline bool is_pow2(uint64_t v) { return v && !(v & (v - 1)); }
 
 bool is_all_zero(const void *p, size_t len);
+/* Memory fresh from malloc that will be written all through soon: the kernel gives its pages in one go, not one for each fault. A hint. */
+void mem_prefault(void *p, size_t len);
 #endif

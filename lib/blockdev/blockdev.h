@@ -33,7 +33,7 @@ struct blockdev_window { const uint8_t *p; void *base; size_t mapped; void *slot
 void blockdev_guard(void);
 void blockdev_unguard(void);
 bool blockdev_map(struct lcpfs_blockdev *d, uint64_t off, size_t len, struct blockdev_window *w);
-void blockdev_unmap(struct blockdev_window *w);
+bool blockdev_unmap(struct blockdev_window *w); /* false: a page went away since it was mapped */
 
 /*
  * Crash recorder: passes everything through to `below` (not owned) and keeps, in memory, every write, resize and flush in order.

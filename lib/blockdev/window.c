@@ -18,21 +18,21 @@
 #define WINDOWS_MAX 64
 
 /* What is mapped now, for the handler; start 0: free. */
-static struct slot { _Atomic uintptr_t start; _Atomic size_t len; } slots[WINDOWS_MAX];
+static struct slot { _Atomic uintptr_t start; _Atomic size_t len; _Atomic bool lost; } slots[WINDOWS_MAX];
 static pthread_mutex_t guard_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned guards;
 static struct sigaction before;
 static uintptr_t page;
 
-static bool in_window(uintptr_t addr)
+static struct slot *find(uintptr_t addr)
 {
 	for (unsigned i = 0; i < WINDOWS_MAX; i++) {
 		uintptr_t start = atomic_load(&slots[i].start);
 
 		if (start > 1 && addr >= start && addr - start < atomic_load(&slots[i].len))
-			return true;
+			return &slots[i];
 	}
-	return false;
+	return NULL;
 }
 
 static void pass_on(int sig, siginfo_t *info, void *context)
@@ -52,10 +52,12 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
 	uintptr_t addr = (uintptr_t)info->si_addr;
 	int saved = errno;
+	struct slot *s = info->si_code > 0 ? find(addr) : NULL;
 
-	if (info->si_code <= 0 || !in_window(addr) ||
-	    mmap((void *)(addr & ~(page - 1)), page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+	if (!s || mmap((void *)(addr & ~(page - 1)), page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
 		pass_on(sig, info, context);
+	else
+		atomic_store(&s->lost, true);
 	errno = saved;
 }
 
@@ -128,6 +130,7 @@ bool blockdev_map(struct lcpfs_blockdev *d, uint64_t off, size_t len, struct blo
 		slot_give(s);
 		return false;
 	}
+	atomic_store(&s->lost, false);
 	atomic_store(&s->len, head + len);
 	atomic_store(&s->start, (uintptr_t)base);
 #ifdef MADV_POPULATE_READ
@@ -137,8 +140,12 @@ bool blockdev_map(struct lcpfs_blockdev *d, uint64_t off, size_t len, struct blo
 	return true;
 }
 
-void blockdev_unmap(struct blockdev_window *w)
+bool blockdev_unmap(struct blockdev_window *w)
 {
-	slot_give(w->slot);
+	struct slot *s = w->slot;
+	bool whole = !atomic_load(&s->lost);
+
+	slot_give(s);
 	munmap(w->base, w->mapped);
+	return whole;
 }

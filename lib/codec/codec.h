@@ -53,7 +53,11 @@ size_t codec_compress(struct codec_ctx *c, struct codec_spec spec, const void *s
  */
 int codec_decompress(struct codec_ctx *c, unsigned id, const void *src, size_t src_len, void *dst, size_t dst_len,
                      struct lcpfs_error *err);
-/* The same, but stops once the first `want` bytes of dst are there (dst still has room for dst_len); others: decodes all. */
+#define CODEC_HEAD_SLACK ((size_t)128 << 10)
+/*
+ * The same, but stops once the first `want` bytes of dst are there; others: decodes all. dst still has room for dst_len, of which
+ * no more than CODEC_HEAD_SLACK bytes after those wanted are written where it stops.
+ */
 int codec_decompress_head(struct codec_ctx *c, unsigned id, const void *src, size_t src_len, void *dst, size_t dst_len,
                           size_t want, struct lcpfs_error *err);
 

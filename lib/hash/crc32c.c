@@ -70,7 +70,7 @@ static void choose(void)
 {
 	chosen = crc32c_table;
 #if defined(__x86_64__)
-	if (hash_simd_allows("sse41") && __builtin_cpu_supports("sse4.2"))
+	if (hash_simd_allows("sse41") && CPU_HAS("sse4.2", SSE4_2))
 		chosen = crc32c_sse42;
 #endif
 }

@@ -16,11 +16,11 @@ struct impl {
 #if defined(__x86_64__)
 static bool has_avx512(void)
 {
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+	return CPU_HAS("avx512f", AVX512F) && CPU_HAS("avx512vl", AVX512VL);
 }
 
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2"); }
-static bool has_sse41(void) { return __builtin_cpu_supports("sse4.1"); }
+static bool has_avx2(void) { return CPU_HAS("avx2", AVX2); }
+static bool has_sse41(void) { return CPU_HAS("sse4.1", SSE4_1); }
 #endif
 static bool always(void) { return true; }
 

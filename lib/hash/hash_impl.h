@@ -26,5 +26,17 @@ typedef uint32_t crc32c_fn(uint32_t crc, const void *data, size_t len);
 crc32c_fn crc32c_table;
 #if defined(__x86_64__)
 crc32c_fn crc32c_sse42;
+/*
+ * What the dynamic loader found out about the CPU: the compiler's own way asks it a dozen times more, at the start of every process, and on a
+ * virtual machine each question is a trip to its host.
+ */
+#if __has_include(<sys/platform/x86.h>)
+#include <sys/platform/x86.h>
+#endif
+#if defined(CPU_FEATURE_ACTIVE)
+#define CPU_HAS(name, NAME) CPU_FEATURE_ACTIVE(NAME)
+#else
+#define CPU_HAS(name, NAME) __builtin_cpu_supports(name)
+#endif
 #endif
 #endif

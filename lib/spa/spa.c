@@ -125,7 +125,8 @@ int spa_columns_need(struct spa *s, struct lcpfs_error *err)
 
 static int open_zio(struct spa *s, struct lcpfs_error *err)
 {
-	struct zio_opts o = { .threads = s->threads, .window_bytes = s->memory / 4, .csum = vdev_config(s->vdev)->csum, .columns = spa_columns(s) };
+	struct zio_opts o = { .threads = s->threads, .window_bytes = s->memory / 4, .csum = vdev_config(s->vdev)->csum, .columns = spa_columns(s),
+		.map = s->priv->still };
 	int rc = zio_create(&s->zio, s->vdev, s->space, &o, err);
 
 	if (rc)
@@ -477,6 +478,7 @@ int spa_open(struct spa **out, struct lcpfs_blockdev *dev, const struct lcpfs_op
 		spa_destroy(s);
 		return rc;
 	}
+	s->priv->still = !s->writable && !live;
 	rc = vdev_open(&s->vdev, dev, s->writable, err);
 	if (!rc) {
 		s->priv->open_size = blockdev_size(vdev_dev(s->vdev));

@@ -27,6 +27,7 @@ struct spa_private {
 	uint64_t high_txg;                  /* highest seen on any label at open */
 	bool committed;                     /* something was published through this handle */
 	bool rewound;                       /* the newest uberblock was not taken */
+	bool still;                         /* nobody writes while it is open: read-only, under the lock */
 	uint64_t open_size;                 /* of the device when it was opened */
 	struct ref_delta *ref;              /* not yet in REF */
 	size_t n_ref, cap_ref;

@@ -175,6 +175,7 @@ int zio_create(struct zio **out, struct vdev *v, struct space *s, const struct z
 	z->window = MAX(o->window_bytes, (size_t)(4 * MiB));
 	z->csum = hash_by_id(o->csum);
 	z->columns = o->columns;
+	z->map = o->map;
 	z->ctx = codec_ctx_create();
 	z->out = malloc(OUT_BYTES);
 	pthread_mutex_init(&z->lock, NULL);

@@ -20,6 +20,7 @@ struct zio_opts {
 	size_t window_bytes; /* decoded bytes in flight */
 	uint8_t csum;
 	bool columns;        /* leaves are written by columns: the pool has that feature */
+	bool map;            /* nobody writes to the device: blocks may be read where the page cache has them */
 };
 int zio_create(struct zio **out, struct vdev *v, struct space *s, const struct zio_opts *o, struct lcpfs_error *err);
 void zio_destroy(struct zio *z);
@@ -32,7 +33,7 @@ void zio_set_grow(struct zio *z, int (*grow)(void *arg, uint32_t sectors, struct
  * LCPFS_EIO unreadable, LCPFS_ECSUM, LCPFS_ECORRUPT does not decode, LCPFS_ENOKEY encrypted. Any thread.
  */
 int zio_read(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err);
-/* The same, only the first `want` decoded bytes. */
+/* The same, only the first `want` decoded bytes; buf has room for all. */
 int zio_read_head(struct zio *z, const struct blkptr *bp, void *buf, size_t want, struct lcpfs_error *err);
 /* The stored bytes (bp->psize), verified. */
 int zio_read_stored(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err);

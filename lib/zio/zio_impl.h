@@ -11,6 +11,7 @@
 #define SPARE_MIN ((size_t)256 << 10) /* smaller buffers malloc has at hand */
 #define SPARE_BYTES ((size_t)8 << 20)
 #define SPARES 16u
+#define MAP_MIN ((size_t)64 << 10) /* smaller blocks are copied before a mapping is made */
 
 struct zio_job {
 	struct zio_job *next, *next_todo; /* in order of submission; waiting for a worker */
@@ -30,7 +31,7 @@ struct zio {
 	struct vdev *vdev;
 	struct space *space;
 	const struct hash_algo *csum;
-	bool columns;
+	bool columns, map;
 	uint64_t txg;
 	int (*grow)(void *arg, uint32_t sectors, struct lcpfs_error *err);
 	void *grow_arg;

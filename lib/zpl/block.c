@@ -37,6 +37,7 @@ static int block_read(struct dataset *ds, const struct blkptr *bp, struct zpl_bl
 	b->obj = (struct arc_obj){ .addr = bp->addr, .birth = bp->birth, .bytes = sizeof *b + bp->lsize, .refs = 1,
 		.destroy = block_destroy };
 	b->len = bp->lsize;
+	mem_prefault(b->data, b->len);
 	rc = zio_read(ds->spa->zio, bp, b->data, err);
 	if (rc)
 		free(b);

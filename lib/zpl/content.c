@@ -80,8 +80,11 @@ int pack_get(struct dataset *ds, uint64_t pack_id, struct pack_item *out, struct
 static int read_head(struct dataset *ds, const struct blkptr *bp, size_t from, uint8_t *buf, size_t len, struct lcpfs_error *err)
 {
 	uint8_t *tmp = malloc(bp->lsize);
-	int rc = tmp ? zio_read_head(ds->spa->zio, bp, tmp, from + len, err) : lcpfs_nomem(err);
+	int rc;
 
+	if (tmp)
+		mem_prefault(tmp, MIN(from + len + CODEC_HEAD_SLACK, bp->lsize));
+	rc = tmp ? zio_read_head(ds->spa->zio, bp, tmp, from + len, err) : lcpfs_nomem(err);
 	if (!rc)
 		memcpy(buf, tmp + from, len);
 	free(tmp);
