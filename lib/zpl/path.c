@@ -15,6 +15,7 @@ struct walk {
 	char *text;
 	size_t at;
 	uint64_t here;
+	bool dir;       /* that is a directory: the entry says so, and its inode need not be read */
 	unsigned links;
 };
 
@@ -49,8 +50,10 @@ static int splice(struct walk *w, uint64_t link, struct lcpfs_error *err)
 	if (text) {
 		memcpy(text, target, n);
 		memcpy(text + n, w->text + w->at, rest + 1);
-		if (*target == '/')
+		if (*target == '/') {
 			w->here = INO_ROOT;
+			w->dir = true;
+		}
 		free(w->text);
 		w->text = text;
 		w->at = 0;
@@ -64,12 +67,14 @@ static int step(struct walk *w, const char *name, size_t len, bool follow, struc
 	struct zi *zi;
 	uint64_t ino;
 	uint8_t type;
-	int rc = zpl_dir_get(w->ds, w->here, &zi, err);
+	bool up = len == 2 && name[0] == '.' && name[1] == '.';
+	int rc = w->dir && !up ? 0 : zpl_dir_get(w->ds, w->here, &zi, err);
 
 	if (rc || (len == 1 && name[0] == '.'))
 		return rc;
-	if (len == 2 && name[0] == '.' && name[1] == '.') {
+	if (up) {
 		w->here = w->here == INO_ROOT ? INO_ROOT : zi->i.parent;
+		w->dir = false;
 		return 0;
 	}
 	rc = zpl_lookup(w->ds, w->here, name, len, &ino, &type, err);
@@ -78,12 +83,13 @@ static int step(struct walk *w, const char *name, size_t len, bool follow, struc
 	if (type == DT_LNK && follow)
 		return splice(w, ino, err);
 	w->here = ino;
+	w->dir = type == DT_DIR;
 	return 0;
 }
 
 static int resolve(struct dataset *ds, const char *path, size_t path_len, bool follow, uint64_t *ino, struct lcpfs_error *err)
 {
-	struct walk w = { .ds = ds, .text = strndup(path, path_len), .here = INO_ROOT };
+	struct walk w = { .ds = ds, .text = strndup(path, path_len), .here = INO_ROOT, .dir = true };
 	int rc = w.text ? 0 : lcpfs_nomem(err);
 
 	while (!rc) {
