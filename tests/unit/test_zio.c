@@ -42,7 +42,7 @@ static int grow(void *arg, uint32_t sectors, struct lcpfs_error *err)
 static int rig_open(struct rig *r, unsigned threads, size_t window)
 {
 	struct vdev_create c = { .name = "rig", .uuid = { 1 }, .dev_uuid = { 2 }, .epoch_id = { 3 }, .csum = 1, .label_count = 1 };
-	struct zio_opts o = { threads, window, 1, true };
+	struct zio_opts o = { .threads = threads, .window_bytes = window, .csum = 1, .columns = true };
 	int rc;
 
 	memset(r, 0, sizeof *r);
