@@ -29,6 +29,13 @@ struct btree_store_ops {
 	 * replaced or deleted.
 	 */
 	int (*kill)(struct btree_store *s, void *owner, const struct blkptr *bp, bool is_node, struct lcpfs_error *err);
+	/*
+	 * May be NULL. As write, of a node with no node below it, on another thread perhaps: `done` is called in the order of submission, on any
+	 * thread, with 0 and the pointer or a failure. ptrs_body: nptr raw pointers, then the body; the caller's, and not to be touched until then.
+	 */
+	int (*submit)(struct btree_store *s, unsigned level, uint64_t tree_guid, const uint8_t *ptrs_body, uint32_t nptr, uint32_t body_len,
+	              void (*done)(void *arg, int rc, const struct blkptr *bp, const struct lcpfs_error *why), void *arg,
+	              struct lcpfs_error *err);
 };
 struct btree_store {
 	const struct btree_store_ops *ops;

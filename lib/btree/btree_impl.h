@@ -136,6 +136,21 @@ void bt_leaf_touch(struct btree *t, struct bt_dnode *d); /* d changed last */
 /* Write d, whose children are clean; *bp is where it is now. d stays. */
 int bt_dnode_write(struct btree *t, struct bt_dnode *d, struct blkptr *bp, struct lcpfs_error *err);
 
+/* Its pointers and body, in one malloc'ed block. */
+int bt_dnode_encode(struct btree *t, const struct bt_dnode *d, uint8_t **mem, uint32_t *body_len, struct lcpfs_error *err);
+/* The cache learns of it; owns mem. */
+void bt_dnode_written(struct btree *t, const struct bt_dnode *d, uint8_t *mem, uint32_t body_len, const struct blkptr *bp);
+
+/* tree.c: d is written, at bp: that goes where it belongs, d away. */
+void bt_settle(struct btree *t, struct bt_dnode *d, const struct blkptr *bp);
+
+/* flight.c: leaves written by the store's threads, through its `submit` */
+struct bt_flights;
+struct bt_flights *bt_flights_create(struct btree *t, struct lcpfs_error *err);
+/* d is settled when it landed, at the latest by bt_flights_end; until then neither it nor its place may change. A failure may be of one before. */
+int bt_flights_send(struct bt_flights *f, struct bt_dnode *d, struct lcpfs_error *err);
+int bt_flights_end(struct bt_flights *f, struct lcpfs_error *err); /* frees f; NULL: nothing */
+
 /* change.c, shrink.c */
 int bt_dirty_root(struct btree *t, struct lcpfs_error *err);
 int bt_dirty_child(struct btree *t, struct bt_dnode *d, uint32_t i, struct lcpfs_error *err);

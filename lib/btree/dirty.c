@@ -314,21 +314,29 @@ static bool encode(struct btree *t, const struct bt_dnode *d)
 	return !t->ptrs.failed;
 }
 
+int bt_dnode_encode(struct btree *t, const struct bt_dnode *d, uint8_t **mem, uint32_t *body_len, struct lcpfs_error *err)
+{
+	if (!encode(t, d) || t->body.failed)
+		return lcpfs_nomem(err);
+	if (t->ptrs.len + t->body.len > NODE_LIMIT)
+		return lcpfs_fail(err, LCPFS_ELIMIT, "a tree node of %zu bytes", t->ptrs.len + t->body.len);
+	*mem = malloc(t->ptrs.len + t->body.len);
+	if (!*mem)
+		return lcpfs_nomem(err);
+	if (t->ptrs.len)
+		memcpy(*mem, t->ptrs.data, t->ptrs.len);
+	memcpy(*mem + t->ptrs.len, t->body.data, t->body.len);
+	*body_len = (uint32_t)t->body.len;
+	return 0;
+}
+
 /* What was just written is likely to be read: let the cache have it. Failing is no loss. */
-static void cache_written(struct btree *t, const struct bt_dnode *d, const struct blkptr *bp)
+void bt_dnode_written(struct btree *t, const struct bt_dnode *d, uint8_t *mem, uint32_t body_len, const struct blkptr *bp)
 {
 	struct bt_clean *n;
-	uint8_t *mem;
 
-	if (!t->s->arc)
-		return;
-	mem = malloc(t->ptrs.len + t->body.len);
-	if (!mem)
-		return;
-	if (t->ptrs.len)
-		memcpy(mem, t->ptrs.data, t->ptrs.len);
-	memcpy(mem + t->ptrs.len, t->body.data, t->body.len);
-	if (bt_clean_make(&n, mem, (uint32_t)d->nptr, (uint32_t)t->body.len, d->level, bp->addr, bp->birth, NULL))
+	arc_forget(t->s->arc, bp->addr, bp->birth);
+	if (!t->s->arc || bt_clean_make(&n, mem, (uint32_t)d->nptr, body_len, d->level, bp->addr, bp->birth, NULL))
 		free(mem);
 	else
 		arc_put(arc_add(t->s->arc, &n->obj));
@@ -336,12 +344,19 @@ static void cache_written(struct btree *t, const struct bt_dnode *d, const struc
 
 int bt_dnode_write(struct btree *t, struct bt_dnode *d, struct blkptr *bp, struct lcpfs_error *err)
 {
-	int rc;
+	uint8_t *mem;
+	uint32_t body_len;
+	const uint8_t *body;
+	int rc = bt_dnode_encode(t, d, &mem, &body_len, err);
 
-	if (!encode(t, d))
-		return lcpfs_nomem(err);
-	rc = bt_store_write(t->s, d->level, t->guid, t->ptrs.data, (uint32_t)d->nptr, &t->body, bp, err);
-	if (!rc)
-		cache_written(t, d, bp);
+	if (rc)
+		return rc;
+	body = mem + (size_t)d->nptr * PTR_LEN;
+	memset(bp, 0, sizeof *bp);
+	rc = t->s->ops->write(t->s, d->level, t->guid, mem, (uint32_t)d->nptr, body, body_len, bp, err);
+	if (rc)
+		free(mem);
+	else
+		bt_dnode_written(t, d, mem, body_len, bp);
 	return rc;
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include "btree/btree_impl.h"
 
+#define LEAVES_MANY 8u
+
 void bt_root_set(struct btree *t, const struct blkptr *bp)
 {
 	memset(t->root_raw, 0, sizeof t->root_raw);
@@ -60,27 +62,32 @@ const struct blkptr *btree_root(const struct btree *t)
 	return &t->root;
 }
 
-/* Write d, whose children are clean, and put its pointer where it belongs; d is gone after. */
-static int settle(struct btree *t, struct bt_dnode *d, struct lcpfs_error *err)
+void bt_settle(struct btree *t, struct bt_dnode *d, const struct blkptr *bp)
 {
 	struct bt_dnode *p = d->parent;
-	struct blkptr bp;
-	int rc = bt_dnode_write(t, d, &bp, err);
 
-	if (rc)
-		return rc;
 	t->gen++;
 	if (p) {
 		struct bt_ditem *it = &p->items[bt_dnode_index(d)];
 
-		ptr_encode(&bp, it->mem);
+		ptr_encode(bp, it->mem);
 		it->child = NULL;
 	} else {
-		bt_root_set(t, &bp);
+		bt_root_set(t, bp);
 		t->droot = NULL;
 	}
 	bt_dnode_free(t, d);
-	return 0;
+}
+
+/* Write d, whose children are clean; d is gone after. */
+static int write_one(struct btree *t, struct bt_dnode *d, struct lcpfs_error *err)
+{
+	struct blkptr bp;
+	int rc = bt_dnode_write(t, d, &bp, err);
+
+	if (!rc)
+		bt_settle(t, d, &bp);
+	return rc;
 }
 
 static int write_below(struct btree *t, struct bt_dnode *d, struct lcpfs_error *err)
@@ -91,23 +98,72 @@ static int write_below(struct btree *t, struct bt_dnode *d, struct lcpfs_error *
 		if (d->items[i].child)
 			rc = write_below(t, d->items[i].child, err);
 	}
-	return rc ? rc : settle(t, d, err);
+	return rc ? rc : write_one(t, d, err);
+}
+
+/* The store's threads are worth waking for this. */
+static bool many_leaves(const struct btree *t)
+{
+	unsigned n = 0;
+
+	for (const struct bt_dnode *d = t->oldest; d && n < LEAVES_MANY; d = d->newer)
+		n++;
+	return n == LEAVES_MANY && t->s->ops->submit;
+}
+
+static int send_leaves(struct bt_flights *f, struct bt_dnode *d, struct lcpfs_error *err)
+{
+	int rc = 0;
+
+	if (!d->level)
+		return bt_flights_send(f, d, err);
+	for (uint32_t i = 0; !rc && i < d->n; i++) {
+		if (d->items[i].child)
+			rc = send_leaves(f, d->items[i].child, err);
+	}
+	return rc;
+}
+
+static int leaves_write(struct btree *t, struct lcpfs_error *err)
+{
+	struct bt_flights *f = bt_flights_create(t, err);
+	int rc = f ? send_leaves(f, t->droot, err) : -LCPFS_ENOMEM, end = bt_flights_end(f, rc ? NULL : err);
+
+	return rc ? rc : end;
 }
 
 int btree_write(struct btree *t, struct lcpfs_error *err)
 {
-	int rc = t->droot ? write_below(t, t->droot, err) : 0;
+	int rc = many_leaves(t) ? leaves_write(t, err) : 0;
 
+	if (!rc && t->droot)
+		rc = write_below(t, t->droot, err);
 	if (!rc)
 		t->changed = false;
 	return rc;
 }
 
+static int leaves_shed(struct btree *t, size_t keep, struct lcpfs_error *err)
+{
+	struct bt_flights *f = bt_flights_create(t, err);
+	struct bt_dnode *d = t->oldest, *next;
+	size_t left = t->dirty_bytes;
+	int rc = f ? 0 : -LCPFS_ENOMEM, end;
+
+	for (; !rc && left > keep && d; d = next) {
+		next = d->newer;
+		left -= d->weight;
+		rc = bt_flights_send(f, d, err);
+	}
+	end = bt_flights_end(f, rc ? NULL : err);
+	return rc ? rc : end;
+}
+
 int btree_shed(struct btree *t, size_t keep, struct lcpfs_error *err)
 {
-	int rc = 0;
+	int rc = t->dirty_bytes > keep && many_leaves(t) ? leaves_shed(t, keep, err) : 0;
 
 	while (!rc && t->dirty_bytes > keep && t->oldest)
-		rc = settle(t, t->oldest, err);
+		rc = write_one(t, t->oldest, err);
 	return rc;
 }

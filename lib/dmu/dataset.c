@@ -37,7 +37,15 @@ static int ds_kill(struct btree_store *st, void *owner, const struct blkptr *bp,
 	return dead_add(ds, bp, err);
 }
 
-static const struct btree_store_ops ds_ops = { ds_read, ds_write_node, ds_kill };
+static int ds_submit_node(struct btree_store *st, unsigned level, uint64_t guid, const uint8_t *ptrs_body, uint32_t nptr, uint32_t len,
+                          zio_done_fn *done, void *arg, struct lcpfs_error *err)
+{
+	struct dataset *ds = container_of(st, struct dataset, store);
+
+	return zio_submit_node(ds->spa->zio, true, level, guid, ptrs_body, nptr, len, done, arg, err);
+}
+
+static const struct btree_store_ops ds_ops = { ds_read, ds_write_node, ds_kill, ds_submit_node };
 
 static struct dataset *of_client(struct spa_client *c) { return container_of(c, struct dataset, client); }
 

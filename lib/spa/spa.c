@@ -61,8 +61,8 @@ static int space_kill(struct btree_store *st, void *owner, const struct blkptr *
 	return space_free(s->space, bp->addr, (uint32_t)div_up(bp->psize, SECTOR), false, bp->birth > s->published, err);
 }
 
-static const struct btree_store_ops pool_ops = { pool_read, pool_write, pool_kill };
-static const struct btree_store_ops space_ops = { space_read, space_write, space_kill };
+static const struct btree_store_ops pool_ops = { pool_read, pool_write, pool_kill, NULL };
+static const struct btree_store_ops space_ops = { space_read, space_write, space_kill, NULL };
 
 static int spa_new(struct spa **out, const char *name, const struct lcpfs_open_opts *o, struct lcpfs_error *err)
 {

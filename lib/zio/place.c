@@ -122,15 +122,16 @@ int zio_write_stored(struct zio *z, const void *stored, struct blkptr *bp, struc
 }
 
 /* The body, arranged and compressed or as it is, behind the header's place; the header's fields about it. */
-static int body_put(struct zio *z, const uint8_t *body, uint32_t body_len, struct node_hdr *h, uint8_t *to, struct lcpfs_error *err)
+static int body_put(struct zio *z, struct codec_ctx *ctx, const uint8_t *body, struct node_hdr *h, uint8_t *to, struct lcpfs_error *err)
 {
+	uint32_t body_len = h->body_len;
 	uint8_t *cols = z->columns && !h->level ? malloc(body_len + NODE_COLS_MAX) : NULL;
 	size_t n;
 
 	if (z->columns && !h->level && !cols)
 		return lcpfs_nomem(err);
 	h->cols = cols ? (uint8_t)node_cols_encode(body, body_len, cols) : 0;
-	n = codec_compress(z->ctx, (struct codec_spec){ .id = CODEC_ZSTD, .level = 3 }, h->cols ? cols : body, body_len + h->cols, to, body_len);
+	n = codec_compress(ctx, (struct codec_spec){ .id = CODEC_ZSTD, .level = 3 }, h->cols ? cols : body, body_len + h->cols, to, body_len);
 	free(cols);
 	h->comp = n ? CODEC_ZSTD : CODEC_NONE;
 	if (!n) {
@@ -142,31 +143,43 @@ static int body_put(struct zio *z, const uint8_t *body, uint32_t body_len, struc
 	return 0;
 }
 
+size_t zio_node_room(const struct node_hdr *h)
+{
+	return NODE_HDR + (size_t)h->nptr * PTR_LEN + h->body_len;
+}
+
+int zio_node_pack(struct zio *z, struct codec_ctx *ctx, struct node_hdr *h, const uint8_t *ptrs, const uint8_t *body, uint8_t *stored,
+                  struct blkptr *bp, struct lcpfs_error *err)
+{
+	size_t head = NODE_HDR + (size_t)h->nptr * PTR_LEN, len;
+	int rc = body_put(z, ctx, body, h, stored + head, err);
+
+	if (rc)
+		return rc;
+	if (h->nptr)
+		memcpy(stored + NODE_HDR, ptrs, (size_t)h->nptr * PTR_LEN);
+	len = head + h->body_stored;
+	node_hdr_encode(h, stored);
+	le_store(stored + 44, 4, crc32c(0, stored, len));
+	*bp = (struct blkptr){ .kind = PTR_NODE, .level = h->level, .flags = h->nptr ? 0 : PTR_NOPTR, .lsize = h->body_len,
+		.psize = (uint32_t)len, .comp = h->comp, .csum = z->csum->id };
+	z->csum->digest(stored, bp->psize, bp->hash);
+	return 0;
+}
+
 int zio_write_node(struct zio *z, bool counted, unsigned level, uint64_t tree_guid, const uint8_t *ptrs, uint32_t nptr,
                    const uint8_t *body, uint32_t body_len, struct blkptr *bp, struct lcpfs_error *err)
 {
-	size_t head = NODE_HDR + (size_t)nptr * PTR_LEN, len;
-	uint8_t *stored = malloc(head + body_len);
-	struct node_hdr h = { .level = (uint8_t)level, .nptr = nptr, .body_len = body_len, .tree_guid = tree_guid };
+	struct node_hdr h = { .level = (uint8_t)level, .nptr = nptr, .body_len = body_len, .tree_guid = tree_guid, .birth = z->txg };
+	uint8_t *stored = malloc(zio_node_room(&h));
 	int rc = stored ? zio_wait(z, err) : lcpfs_nomem(err);
 
-	if (!rc)
-		rc = body_put(z, body, body_len, &h, stored + head, err);
-	if (rc) {
-		free(stored);
-		return rc;
+	if (!rc) {
+		h.seq = ++z->node_seq;
+		rc = zio_node_pack(z, z->ctx, &h, ptrs, body, stored, bp, err);
 	}
-	if (nptr)
-		memcpy(stored + NODE_HDR, ptrs, (size_t)nptr * PTR_LEN);
-	len = head + h.body_stored;
-	h.birth = z->txg;
-	h.seq = ++z->node_seq;
-	node_hdr_encode(&h, stored);
-	le_store(stored + 44, 4, crc32c(0, stored, len));
-	*bp = (struct blkptr){ .kind = PTR_NODE, .level = (uint8_t)level, .flags = nptr ? 0 : PTR_NOPTR, .lsize = body_len,
-		.psize = (uint32_t)len, .comp = h.comp, .csum = z->csum->id };
-	z->csum->digest(stored, bp->psize, bp->hash);
-	rc = zio_place(z, bp, counted, stored, err);
+	if (!rc)
+		rc = zio_place(z, bp, counted, stored, err);
 	free(stored);
 	return rc;
 }

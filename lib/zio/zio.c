@@ -55,9 +55,24 @@ void zio_buf_put(struct zio *z, void *buf, size_t len)
 
 static void job_free(struct zio *z, struct zio_job *j)
 {
-	zio_buf_put(z, j->buf, j->len);
+	zio_buf_put(z, j->is_node ? NULL : j->buf, j->len);
 	zio_buf_put(z, j->stored, j->len);
+	free(j->why);
 	free(j);
+}
+
+static void job_pack_node(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
+{
+	const uint8_t *ptrs = j->buf;
+	struct lcpfs_error why = { 0 };
+
+	j->stored = malloc(j->len);
+	if (j->stored && ctx)
+		j->rc = zio_node_pack(z, ctx, &j->h, ptrs, ptrs + (size_t)j->h.nptr * PTR_LEN, j->stored, &j->bp, &why);
+	else
+		j->rc = lcpfs_nomem(&why);
+	if (j->rc && (j->why = malloc(sizeof why)))
+		*j->why = why;
 }
 
 /* Compress and hash: everything that does not depend on order. */
@@ -65,6 +80,10 @@ static void job_pack(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
 {
 	size_t n = 0;
 
+	if (j->is_node) {
+		job_pack_node(z, ctx, j);
+		return;
+	}
 	if (ctx && j->codec.id != CODEC_NONE && j->len > SECTOR) {
 		j->stored = zio_buf_get(z, j->len);
 		j->codec = codec_choose(j->codec, j->buf, j->len);
@@ -102,14 +121,18 @@ void zio_fail(struct zio *z, int rc, const struct lcpfs_error *why)
 static void finish(struct zio *z, struct zio_job *j, int failed)
 {
 	struct lcpfs_error why = { 0 };
-	int rc = failed;
+	bool alone; /* what failed is of this job only */
+	int rc = failed ? failed : j->rc;
 
-	if (!rc)
-		rc = zio_place(z, &j->bp, true, j->stored, &why);
-	if (rc && !failed)
+	if (!failed && rc)
+		why = j->why ? *j->why : (struct lcpfs_error){ .code = rc };
+	else if (!rc)
+		rc = zio_place(z, &j->bp, j->counted, j->stored, &why);
+	alone = j->is_node && (j->rc || rc == -LCPFS_ENOSPC);
+	if (rc && !failed && !alone)
 		zio_fail(z, rc, &why);
 	if (j->done)
-		j->done(j->arg, rc, &j->bp, rc ? &z->why : NULL); /* it changes no more */
+		j->done(j->arg, rc, &j->bp, !rc ? NULL : failed || !alone ? &z->why : &why); /* z->why changes no more */
 }
 
 /* Called with the lock held; drops it while it places and writes, `draining` keeps others out. */
@@ -288,18 +311,16 @@ static void run_here(struct zio *z, struct zio_job *j)
 	pthread_mutex_unlock(&z->lock);
 }
 
-int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf, size_t len, zio_done_fn *done, void *arg,
-               struct lcpfs_error *err)
+/* Owns j, also on failure. */
+static int job_submit(struct zio *z, struct zio_job *j, struct lcpfs_error *err)
 {
-	struct zio_job *j = calloc(1, sizeof *j);
-	int rc = j ? start_workers(z, err) : lcpfs_nomem(err);
+	size_t len = j->len;
+	int rc = start_workers(z, err);
 
 	if (rc) {
-		free(buf);
-		free(j);
+		job_free(z, j);
 		return rc;
 	}
-	*j = (struct zio_job){ .kind = kind, .codec = codec, .buf = buf, .len = len, .done = done, .arg = arg };
 	if (!z->n_threads && !z->failed) {
 		run_here(z, j);
 		return 0; /* a failure of its own came through done, as from a thread */
@@ -314,6 +335,33 @@ int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf,
 		enqueue(z, j);
 	pthread_mutex_unlock(&z->lock);
 	return rc;
+}
+
+int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf, size_t len, zio_done_fn *done, void *arg,
+               struct lcpfs_error *err)
+{
+	struct zio_job *j = calloc(1, sizeof *j);
+
+	if (!j) {
+		free(buf);
+		return lcpfs_nomem(err);
+	}
+	*j = (struct zio_job){ .kind = kind, .codec = codec, .buf = buf, .len = len, .counted = true, .done = done, .arg = arg };
+	return job_submit(z, j, err);
+}
+
+int zio_submit_node(struct zio *z, bool counted, unsigned level, uint64_t tree_guid, const uint8_t *ptrs_body, uint32_t nptr,
+                    uint32_t body_len, zio_done_fn *done, void *arg, struct lcpfs_error *err)
+{
+	struct zio_job *j = calloc(1, sizeof *j);
+
+	if (!j)
+		return lcpfs_nomem(err);
+	*j = (struct zio_job){ .kind = PTR_NODE, .is_node = true, .counted = counted, .buf = (void *)ptrs_body, .done = done, .arg = arg,
+		.h = { .level = (uint8_t)level, .nptr = nptr, .body_len = body_len, .tree_guid = tree_guid, .birth = z->txg } };
+	j->h.seq = ++z->node_seq;
+	j->len = zio_node_room(&j->h);
+	return job_submit(z, j, err);
 }
 
 int zio_idle(struct zio *z, struct lcpfs_error *err)

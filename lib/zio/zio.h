@@ -63,13 +63,19 @@ int zio_idle(struct zio *z, struct lcpfs_error *err);
 uint64_t zio_in_flight(struct zio *z);
 /* Write a stored block as it is (received): bp's kind, lsize, psize, comp, csum, hash are set; addr and birth come back. That the hash holds is for the caller to know. Ordered like submit. */
 int zio_write_stored(struct zio *z, const void *stored, struct blkptr *bp, struct lcpfs_error *err);
-/* A node: header, pointers, compressed body. counted = false for nodes of the space tree. Ordered like submit. */
 /*
  * What a stored node's body decodes to: h->body_len bytes. c: a context for this call.
  */
 int zio_node_body(struct codec_ctx *c, const struct node_hdr *h, const uint8_t *stored, uint8_t *body, struct lcpfs_error *err);
+/* A node: header, pointers, compressed body. counted = false for nodes of the space tree. Ordered like submit. */
 int zio_write_node(struct zio *z, bool counted, unsigned level, uint64_t tree_guid, const uint8_t *ptrs, uint32_t nptr,
                    const uint8_t *body, uint32_t body_len, struct blkptr *bp, struct lcpfs_error *err);
+/*
+ * The same, queued like a data block: for nodes that no node under way is below. `ptrs_body` holds nptr raw pointers and the body; it stays the
+ * caller's and must stay as it is until done is called. Finding no room fails this node only.
+ */
+int zio_submit_node(struct zio *z, bool counted, unsigned level, uint64_t tree_guid, const uint8_t *ptrs_body, uint32_t nptr,
+                    uint32_t body_len, zio_done_fn *done, void *arg, struct lcpfs_error *err);
 /* Everything placed so far is handed to the device (not flushed). */
 int zio_push(struct zio *z, struct lcpfs_error *err);
 struct zio_stats { uint64_t blocks, lbytes, pbytes, nodes, node_bytes, reads, read_bytes; };

@@ -20,6 +20,10 @@ struct zio_job {
 	void *buf, *stored;
 	size_t len;
 	bool packed;
+	bool is_node, counted; /* node: pointers and body of h in buf, which stays the caller's */
+	struct node_hdr h;
+	int rc;                /* of packing a node, and why */
+	struct lcpfs_error *why;
 	struct blkptr bp;
 	zio_done_fn *done;
 	void *arg;
@@ -68,6 +72,11 @@ struct zio {
  * such a failure is kept (zio_fail); to find no room loses nothing.
  */
 int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored, struct lcpfs_error *err);
+/* The most bytes that node h may take, stored. */
+size_t zio_node_room(const struct node_hdr *h);
+/* Header, pointers and compressed body into `stored`, and all of *bp that does not depend on the place. h: what is known before. Any thread. */
+int zio_node_pack(struct zio *z, struct codec_ctx *ctx, struct node_hdr *h, const uint8_t *ptrs, const uint8_t *body, uint8_t *stored,
+                  struct blkptr *bp, struct lcpfs_error *err);
 /* The pipeline is broken for good, if it was not before. Called without z->lock. */
 void zio_fail(struct zio *z, int rc, const struct lcpfs_error *why);
 /* A buffer of len bytes, malloc'ed once, that is of no use any more; NULL: nothing. */

@@ -23,6 +23,7 @@ struct memstore {
 	uint64_t txg, keep;   /* kills of births up to `keep` are a snapshot's: ignored */
 	uint64_t bad_addr;    /* reads of it fail */
 	bool wrong_kill;
+	uint64_t submits, fail_every;
 };
 
 static inline struct mem_node *mem_at(struct memstore *m, uint64_t addr)
@@ -96,7 +97,27 @@ static inline int mem_kill(struct btree_store *s, void *owner, const struct blkp
 	return 0;
 }
 
-static const struct btree_store_ops mem_ops = { mem_read, mem_write, mem_kill };
+/* Done at once; every `fail_every`th fails. */
+static inline int mem_submit(struct btree_store *s, unsigned level, uint64_t guid, const uint8_t *ptrs_body, uint32_t nptr, uint32_t body_len,
+                             void (*done)(void *arg, int rc, const struct blkptr *bp, const struct lcpfs_error *why), void *arg,
+                             struct lcpfs_error *err)
+{
+	struct memstore *m = (struct memstore *)s;
+	struct lcpfs_error why = { 0 };
+	struct blkptr bp;
+	int rc;
+
+	(void)err;
+	m->submits++;
+	if (m->fail_every && m->submits % m->fail_every == 0)
+		rc = lcpfs_fail(&why, LCPFS_ENOSPC, "no room");
+	else
+		rc = mem_write(s, level, guid, ptrs_body, nptr, ptrs_body + (size_t)nptr * PTR_LEN, body_len, &bp, &why);
+	done(arg, rc, rc ? NULL : &bp, rc ? &why : NULL);
+	return 0;
+}
+
+static const struct btree_store_ops mem_ops = { mem_read, mem_write, mem_kill, mem_submit };
 
 static inline void mem_init(struct memstore *m, size_t arc_cap)
 {

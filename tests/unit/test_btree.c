@@ -331,6 +331,37 @@ static void put_number(struct btree *t, uint64_t i, size_t vlen)
 		ok(!"put");
 }
 
+/* What finds no room stays dirty, what did is not lost: the next attempt completes it. */
+TEST(leaves_that_fail_stay)
+{
+	struct memstore ms;
+	struct btree *t = fresh(&ms, 4 << 20);
+	struct bt_cursor c = { 0 };
+	struct lcpfs_error err = { 0 };
+	uint64_t n = 0, attempts = 0;
+	int rc;
+
+	for (uint64_t i = 0; i < 50000; i++)
+		put_number(t, i * 7919 % 50000, 20);
+	ms.fail_every = 3;
+	is_int(btree_shed(t, btree_dirty_bytes(t) / 2, &err), -LCPFS_ENOSPC);
+	is_str(err.msg, "no room");
+	while ((rc = btree_write(t, &err)) && attempts < 1000) {
+		ok(rc == -LCPFS_ENOSPC && btree_is_dirty(t));
+		put_number(t, attempts++, 20);
+	}
+	is_int(rc, 0);
+	ok(attempts && attempts < 1000 && ms.submits > attempts);
+	ok(mem_exact(&ms, btree_root(t)) && !ms.wrong_kill);
+	for (rc = btree_seek(t, &c, "", 0, NULL); !rc; rc = btree_next(&c, NULL), n++)
+		if (be64_load(c.item.key) != n)
+			break;
+	is_int(n, 50000);
+	btree_cursor_close(&c);
+	btree_close(t);
+	mem_fini(&ms);
+}
+
 TEST(ascending_fills)
 {
 	struct memstore ms;
@@ -745,5 +776,5 @@ TEST(foreign_in_cache)
 	mem_fini(&ms);
 }
 
-TAP_MAIN(T(random), T(ascending_fills), T(delete_orders), T(tall), T(foreign_in_cache),
+TAP_MAIN(T(random), T(leaves_that_fail_stay), T(ascending_fills), T(delete_orders), T(tall), T(foreign_in_cache),
     T(delete_while_iterating), T(arguments), T(bulk), T(unreadable), T(collapse_to_clean), T(misplaced))

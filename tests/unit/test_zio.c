@@ -238,6 +238,82 @@ static int write_node(struct rig *r, struct blkptr *bp)
 	return zio_write_node(r->z, true, 0, 77, NULL, 0, body, sizeof body, bp, &r->err);
 }
 
+#define NODES 40u
+
+struct node_done { struct blkptr bp; int rc; unsigned order; unsigned *n; };
+
+static void node_came(void *arg, int rc, const struct blkptr *bp, const struct lcpfs_error *why)
+{
+	struct node_done *d = arg;
+
+	(void)why;
+	d->rc = rc;
+	d->bp = *bp;
+	d->order = (*d->n)++;
+}
+
+/* A pointer (to nothing), and a body that depends on i. */
+static void node_bytes(unsigned i, uint8_t *to, uint32_t body_len)
+{
+	uint64_t rng = i + 1;
+
+	for (uint32_t k = 0; k < PTR_LEN + body_len; k++)
+		to[k] = (uint8_t)(k % 3 ? k / 64 : tap_rand(&rng));
+}
+
+/* Queued on any number of threads a node is what it is when written at once. */
+TEST(queued_nodes)
+{
+	static uint8_t mem[NODES][PTR_LEN + 9000];
+	struct node_done d[NODES];
+	struct blkptr want[NODES];
+
+	for (unsigned threads = 0; threads <= 4; threads++) {
+		unsigned n = 0;
+		struct rig r;
+
+		is_int(rig_open(&r, threads, 0), 0);
+		for (unsigned i = 0; i < NODES; i++) {
+			uint32_t body_len = 300 + i * 200, nptr = i % 2;
+			const uint8_t *ptrs = mem[i] + (nptr ? 0 : PTR_LEN);
+
+			node_bytes(i, mem[i], body_len);
+			d[i] = (struct node_done){ .rc = 1, .n = &n };
+			if (!threads)
+				is_int(zio_write_node(r.z, true, 0, 77, ptrs, nptr, mem[i] + PTR_LEN, body_len, &want[i], &r.err), 0);
+			else
+				is_int(zio_submit_node(r.z, true, 0, 77, ptrs, nptr, body_len, node_came, &d[i], &r.err), 0);
+		}
+		is_int(zio_wait(r.z, &r.err), 0);
+		for (unsigned i = 0; threads && i < NODES; i++) {
+			uint8_t a[PTR_LEN], b[PTR_LEN];
+
+			ptr_encode(&d[i].bp, a);
+			ptr_encode(&want[i], b);
+			ok(!d[i].rc && d[i].order == i && !memcmp(a, b, sizeof a));
+		}
+		rig_close(&r);
+	}
+}
+
+TEST(a_queued_node_without_room)
+{
+	unsigned n = 0;
+	struct node_done d = { .rc = 1, .n = &n };
+	static uint8_t mem[500];
+	struct blkptr bp;
+	struct rig r;
+
+	is_int(rig_open(&r, 2, 0), 0);
+	zio_set_grow(r.z, NULL, NULL);
+	is_int(zio_submit_node(r.z, true, 0, 77, mem, 0, sizeof mem, node_came, &d, &r.err), 0);
+	is_int(zio_wait(r.z, &r.err), 0);
+	is_int(d.rc, -LCPFS_ENOSPC);
+	zio_set_grow(r.z, grow, &r);
+	is_int(write_node(&r, &bp), 0);
+	rig_close(&r);
+}
+
 TEST(failures_stay)
 {
 	for (unsigned threads = 1; threads <= 4; threads += 3) {
@@ -400,5 +476,5 @@ TEST(received_blocks)
 	free(res);
 }
 
-TAP_MAIN(T(any_number_of_threads), T(frees_meanwhile), T(failures_stay), T(a_lost_buffer_is_not_forgotten), T(damaged_blocks),
+TAP_MAIN(T(any_number_of_threads), T(frees_meanwhile), T(queued_nodes), T(a_queued_node_without_room), T(failures_stay), T(a_lost_buffer_is_not_forgotten), T(damaged_blocks),
          T(hostile_pointers), T(received_blocks))
