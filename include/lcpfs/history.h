@@ -14,7 +14,8 @@ extern "C" {
 enum lcpfs_root_state {
 	LCPFS_ROOT_UNCHECKED,  /* its uberblock is there; no more is known */
 	LCPFS_ROOT_COMPLETE,   /* all that was checked is as it was */
-	LCPFS_ROOT_PARTLY,     /* it opens, but some of its blocks are overwritten or damaged */
+	LCPFS_ROOT_CONTENTS,   /* all names and attributes are there, but some contents are overwritten or damaged */
+	LCPFS_ROOT_PARTLY,     /* it opens, but some of its nodes are overwritten or damaged */
 	LCPFS_ROOT_GONE,       /* it does not open: the configuration or the root block is lost */
 };
 struct lcpfs_root {
@@ -28,7 +29,8 @@ struct lcpfs_root {
 };
 enum {
 	LCPFS_ROOT_CHECK = 1,      /* all nodes of all trees of each root are read and verified */
-	LCPFS_ROOT_CHECK_DATA = 2, /* contents, too */
+	LCPFS_ROOT_CHECK_OLD = 2,  /* and contents, but for those that the present has */
+	LCPFS_ROOT_CHECK_DATA = 4, /* and all contents */
 };
 /* The roots on the labels of an open pool, newest first. visit returns 0 to go on, > 0 to stop. */
 typedef int lcpfs_root_visit(void *arg, const struct lcpfs_root *r, struct lcpfs_error *err);
@@ -38,6 +40,20 @@ int lcpfs_root_each(struct lcpfs_pool *p, uint32_t flags, lcpfs_root_visit *visi
  * writes meanwhile may overwrite it, unless lcpfs_root_protect was called. `o` (may be NULL): threads and memory.
  */
 int lcpfs_root_open(struct lcpfs_pool **out, struct lcpfs_pool *p, uint64_t txg, const struct lcpfs_open_opts *o, struct lcpfs_error *err);
+/*
+ * p, open for writing, leaves alone what its older root `old` (of lcpfs_root_open) refers to, as far as it is still there, until p is closed. Before the
+ * first change.
+ */
+int lcpfs_root_protect(struct lcpfs_pool *p, struct lcpfs_pool *old, struct lcpfs_error *err);
+/*
+ * A new dataset `name` in p with what the dataset or snapshot `from` was in the older root: every number, time and attribute, and its properties. Blocks that p
+ * still refers to are shared, the others copied. p must have no changes that are not committed, but for those of other calls of this; old is protected first.
+ * Nothing is permanent before the commit. When something of it was overwritten (-LCPFS_ECSUM, _EIO, _ECORRUPT) or a name does not do, nothing is changed; after
+ * any other failure p can be committed no more.
+ */
+struct lcpfs_branch_stats { uint64_t shared_blocks, shared_bytes, copied_blocks, copied_bytes; };
+int lcpfs_root_branch(struct lcpfs_pool *p, struct lcpfs_pool *old, const char *from, const char *name, struct lcpfs_branch_stats *st,
+                      struct lcpfs_error *err);
 
 #ifdef __cplusplus
 }

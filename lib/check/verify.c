@@ -93,6 +93,8 @@ int verify_root(struct spa *s, bool data, struct verify_known *known, const stru
 	if (!rc)
 		rc = scan_run(&sc, false, err);
 	*out = (struct verify_result){ .blocks = sc.blocks, .bytes = sc.bytes, .bad = sc.bad };
+	for (size_t i = 0; i < sc.n_dmg; i++)
+		out->bad_nodes += sc.dmg[i].bp.kind == PTR_NODE;
 	if (sc.n_dmg)
 		snprintf(out->why, sizeof out->why, "%s", sc.dmg[0].why);
 	if (known && !rc)

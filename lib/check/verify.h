@@ -13,7 +13,7 @@ struct verify_known;
 struct verify_known *verify_known_create(size_t bytes); /* NULL: out of memory */
 void verify_known_destroy(struct verify_known *k);
 
-struct verify_result { uint64_t blocks, bytes, bad; char why[160]; /* of the first bad one */ };
+struct verify_result { uint64_t blocks, bytes, bad, bad_nodes; char why[160]; /* of the first bad one */ };
 /* All nodes that the pool's trees have at the root it was opened at, and data when asked for. `known` may be NULL. */
 int verify_root(struct spa *s, bool data, struct verify_known *known, const struct lcpfs_check_opts *o, struct verify_result *out,
                 struct lcpfs_error *err);

@@ -12,9 +12,15 @@ int lcpfs_root_open(struct lcpfs_pool **out, struct lcpfs_pool *p, uint64_t txg,
 	struct lcpfs_open_opts oo = { .threads = o && o->threads ? o->threads : p->spa->threads,
 		.memory_bytes = o && o->memory_bytes ? o->memory_bytes : p->spa->memory, .flags = LCPFS_OPEN_LIVE, .txg = txg };
 	struct lcpfs_blockdev *dev;
+	const struct uberblock *now = vdev_current(p->spa->vdev);
 	int rc = rodev_create(&dev, vdev_dev(p->spa->vdev), err);
 
-	return rc ? rc : lcpfs_pool_open_dev(out, dev, &oo, err);
+	if (!rc)
+		rc = lcpfs_pool_open_dev(out, dev, &oo, err);
+	/* in a future that was abandoned, numbers were given that were given again since */
+	if (!rc && now && txg <= now->txg && txg >= now->rewind_floor_txg)
+		(*out)->of = p;
+	return rc;
 }
 
 /* Each root is checked through a handle of its own, so that nothing of the present is in its way. */
@@ -33,11 +39,11 @@ static int check_root(struct lcpfs_pool *p, uint32_t flags, struct verify_known 
 		snprintf(text, len, "%s", why.msg);
 		return 0;
 	}
-	rc = verify_root(old->spa, flags & LCPFS_ROOT_CHECK_DATA, known, NULL, &v, err);
+	rc = verify_root(old->spa, flags & LCPFS_ROOT_CHECK_DATA || (flags & LCPFS_ROOT_CHECK_OLD && !r->current), known, NULL, &v, err);
 	lcpfs_pool_close(old, NULL);
 	if (rc)
 		return rc;
-	r->state = v.bad ? LCPFS_ROOT_PARTLY : LCPFS_ROOT_COMPLETE;
+	r->state = v.bad_nodes ? LCPFS_ROOT_PARTLY : v.bad ? LCPFS_ROOT_CONTENTS : LCPFS_ROOT_COMPLETE;
 	r->blocks = v.blocks;
 	r->bad_blocks = v.bad;
 	snprintf(text, len, "%s", v.why);
@@ -55,7 +61,7 @@ static int visit_root(struct lcpfs_pool *p, uint32_t flags, struct verify_known 
 
 	if (rc)
 		return rc;
-	if (r.state == LCPFS_ROOT_PARTLY || r.state == LCPFS_ROOT_GONE)
+	if (r.state != LCPFS_ROOT_UNCHECKED && r.state != LCPFS_ROOT_COMPLETE)
 		r.why = why;
 	return visit(arg, &r, err);
 }
@@ -68,7 +74,7 @@ int lcpfs_root_each(struct lcpfs_pool *p, uint32_t flags, lcpfs_root_visit *visi
 	size_t n;
 	int rc = 0;
 
-	if (flags & ~(uint32_t)(LCPFS_ROOT_CHECK | LCPFS_ROOT_CHECK_DATA))
+	if (flags & ~(uint32_t)(LCPFS_ROOT_CHECK | LCPFS_ROOT_CHECK_OLD | LCPFS_ROOT_CHECK_DATA))
 		return lcpfs_fail(err, LCPFS_EINVAL, "root flags %#x", flags);
 	u = vdev_ubers(p->spa->vdev, &n);
 	/* a visitor may commit, which changes the list */

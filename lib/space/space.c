@@ -429,6 +429,41 @@ int space_set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t
 	return rc;
 }
 
+static int protect(struct space *s, uint64_t addr, uint32_t sectors, struct lcpfs_error *err)
+{
+	struct chunk *c = find_chunk(s, (uint32_t)(addr >> 32));
+	uint32_t from, to;
+
+	if (!c || (uint64_t)(uint32_t)addr + sectors > c->sectors)
+		return 0;
+	units_of(c, addr, sectors, &from, &to);
+	for (uint32_t p = from / SPACE_PAGE_UNITS; (uint64_t)p * SPACE_PAGE_UNITS < to; p++) {
+		struct page *pg;
+		uint32_t a, b;
+		int rc = space_load_page(s, c, p, &pg, err);
+
+		if (rc)
+			return rc;
+		for (bool in = clip(p, from, to, &a, &b); in && a < b; a++) {
+			if (space_bit(pg->busy, a))
+				continue;
+			fill_bits(pg->busy, a, a + 1, true);
+			s->busy_sectors += 1u << c->shift;
+		}
+	}
+	return 0;
+}
+
+int space_protect(struct space *s, uint64_t addr, uint32_t sectors, struct lcpfs_error *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&s->lock);
+	rc = protect(s, addr, sectors, err);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
 int space_dirty_pages(struct space *s, space_page_fn *fn, void *arg, struct lcpfs_error *err)
 {
 	struct buf out = { 0 };

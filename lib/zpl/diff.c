@@ -85,7 +85,7 @@ static int compare_bytes(struct diff *d, uint64_t ino_a, uint64_t ino_b, uint64_
 static int same_content(struct diff *d, uint64_t ino_a, const struct inode *ia, uint64_t ino_b, const struct inode *ib, bool *equal,
                         struct lcpfs_error *err)
 {
-	bool family = d->a->spa == d->b->spa && d->a->rec.family == d->b->rec.family;
+	bool family = d->same_pool && d->a->rec.family == d->b->rec.family;
 	int rc = 0;
 
 	*equal = ia->size == ib->size;
@@ -205,11 +205,17 @@ static int by_path(const void *x, const void *y)
 	return c ? c : a->d.kind == '-' ? -1 : b->d.kind == '-';
 }
 
+/* Numbers mean the same in both: one pool, or states of it. */
+static bool one_history(const struct lcpfs_pool *a, const struct lcpfs_pool *b)
+{
+	return (a->of ? a->of : a) == (b->of ? b->of : b);
+}
+
 int lcpfs_diff(struct lcpfs_dataset *a, struct lcpfs_dataset *b, uint32_t flags, lcpfs_diff_visit *visit, void *arg, bool *differs,
                struct lcpfs_error *err)
 {
-	struct diff d = { .a = a->ds, .b = b->ds, .flags = flags };
-	bool family = a->ds->spa == b->ds->spa && a->ds->rec.family == b->ds->rec.family;
+	struct diff d = { .a = a->ds, .b = b->ds, .flags = flags, .same_pool = one_history(a->pool, b->pool) };
+	bool family = d.same_pool && a->ds->rec.family == b->ds->rec.family;
 	int rc = 0;
 
 	if (flags & ~(uint32_t)LCPFS_DIFF_IGNORE_TIMES)

@@ -8,6 +8,7 @@ struct found { struct lcpfs_diff d; char *path, *from; };
 struct diff {
 	struct dataset *a, *b;
 	uint32_t flags;
+	bool same_pool; /* or older states of it */
 	struct found *f;
 	size_t n, cap;
 	uint8_t *buf[2]; /* for comparing contents */

@@ -8,6 +8,8 @@
 struct lcpfs_pool {
 	struct spa *spa;
 	bool reproducible;
+	const struct lcpfs_pool *of; /* an older root of this one, from its own past */
+	bool guarded;                /* ... which does not overwrite what it refers to */
 };
 struct lcpfs_dataset {
 	struct lcpfs_pool *pool;

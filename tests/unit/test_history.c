@@ -89,7 +89,7 @@ TEST(list)
 	is_int(c.r[1].state, LCPFS_ROOT_COMPLETE);
 	for (size_t i = 2; i < c.n; i++)
 		ok(c.r[i].state != LCPFS_ROOT_UNCHECKED && (c.r[i].state == LCPFS_ROOT_COMPLETE) == !c.r[i].why);
-	is_int(lcpfs_root_each(pool, 4, see, &c, &err), -LCPFS_EINVAL);
+	is_int(lcpfs_root_each(pool, 8, see, &c, &err), -LCPFS_EINVAL);
 	did(lcpfs_pool_close(pool, &err));
 }
 
@@ -119,4 +119,139 @@ TEST(open_older)
 	ok(strstr(err.msg, "4711") != NULL);
 }
 
-TAP_MAIN(T(list), T(open_older))
+/* ---- branches ---- */
+
+static uint64_t seed;
+
+static void digest_of(struct lcpfs_pool *p, const char *name, uint8_t out[HASH_LEN])
+{
+	struct pool_digest d = { .p = p };
+
+	blake3_init(&d.b);
+	if (did(lcpfs_dataset_open(&d.ds, p, name, &err)))
+		did(lcpfs_walk(d.ds, "", 0, digest_file, &d, &err));
+	lcpfs_dataset_close(d.ds);
+	blake3_final(&d.b, 0, out, HASH_LEN);
+}
+
+static void random_write(struct lcpfs_dataset *ds, const char *path)
+{
+	static uint8_t buf[40000];
+	struct lcpfs_file *f = NULL;
+	size_t len = tap_rand(&seed) % 4 ? tap_rand(&seed) % 3000 : tap_rand(&seed) % sizeof buf;
+
+	for (size_t i = 0; i < len; i++)
+		buf[i] = (uint8_t)(tap_rand(&seed) >> (i % 5 ? 60 : 30));
+	did(lcpfs_file_open(&f, ds, path, LCPFS_O_WRITE | LCPFS_O_CREATE | (tap_rand(&seed) % 2 ? LCPFS_O_TRUNC : 0), 0644, &err));
+	did(lcpfs_file_pwrite(f, buf, len, tap_rand(&seed) % 9000, &err));
+	did(lcpfs_file_close(f, &err));
+}
+
+/* A few changes, and now and then a snapshot; then a commit. */
+static void random_commit(unsigned step)
+{
+	struct lcpfs_dataset *ds = NULL;
+	char path[24];
+	const char *snap = path;
+
+	did(lcpfs_dataset_open(&ds, pool, "", &err));
+	for (unsigned i = 0; i < 6; i++) {
+		snprintf(path, sizeof path, "f%u", (unsigned)(tap_rand(&seed) % 12));
+		if (tap_rand(&seed) % 4)
+			random_write(ds, path);
+		else
+			lcpfs_remove(ds, path, false, NULL);
+	}
+	lcpfs_dataset_close(ds);
+	snprintf(path, sizeof path, "@s%u", step);
+	if (tap_rand(&seed) % 3 == 0)
+		did(lcpfs_snap_create(pool, &snap, 1, false, &err));
+	did(lcpfs_pool_commit(pool, &err));
+}
+
+static void clean(void)
+{
+	const struct lcpfs_open_opts ro = { .threads = 1, .memory_bytes = 32u << 20 };
+	struct lcpfs_check_opts o = { .data = true, .problem = say_problem };
+	uint64_t n = 0;
+	int rc = lcpfs_fsck(dev, &ro, &o, &n, &err);
+
+	ok_msg(rc == 0 && n == 0, "fsck: rc %d, %" PRIu64 " problems", rc, n);
+}
+
+static void branch(uint64_t txg, const char *name)
+{
+	struct lcpfs_branch_stats st = { 0 };
+	struct lcpfs_pool *old = NULL;
+	uint8_t was[HASH_LEN], is[HASH_LEN], head[HASH_LEN], same[HASH_LEN];
+
+	digest_of(pool, "", head);
+	did(lcpfs_root_open(&old, pool, txg, NULL, &err));
+	digest_of(old, "", was);
+	did(lcpfs_root_branch(pool, old, "", name, &st, &err));
+	is_int(lcpfs_root_branch(pool, old, "", name, NULL, NULL), -LCPFS_EEXIST);
+	did(lcpfs_pool_close(old, &err));
+	did(lcpfs_pool_commit(pool, &err));
+	digest_of(pool, name, is);
+	digest_of(pool, "", same);
+	is_mem(is, was, HASH_LEN);
+	is_mem(same, head, HASH_LEN);
+	ok(st.shared_blocks + st.copied_blocks > 0);
+}
+
+/* What was made keeps being right while both it and what it came from change. */
+static void change_branch(const char *name)
+{
+	struct lcpfs_dataset *ds = NULL;
+
+	did(lcpfs_dataset_open(&ds, pool, name, &err));
+	random_write(ds, "f1");
+	random_write(ds, "new");
+	lcpfs_remove(ds, "f2", false, NULL);
+	lcpfs_dataset_close(ds);
+	random_commit(1000 + (unsigned)strtoul(name + 1, NULL, 10));
+}
+
+TEST(branches)
+{
+	static const struct lcpfs_create_opts o = { .open = { .threads = 2, .memory_bytes = 32u << 20 }, .record_bytes = 4096,
+		.pack_bytes = 16384, .slice_max_bytes = 4096, .compress = "lz4" };
+	const struct lcpfs_open_opts rw = { .flags = LCPFS_OPEN_RW, .threads = 2, .memory_bytes = 32u << 20 };
+	unsigned made = 0, rounds = getenv("LCPFS_STRESS") ? 400 : 40;
+	char name[24];
+
+	seed = getenv("LCPFS_SEED") ? strtoull(getenv("LCPFS_SEED"), NULL, 0) : 1;
+	printf("# seed %" PRIu64 "\n", seed);
+	snprintf(dev, sizeof dev, "ram:history%u", next_disk++);
+	did(lcpfs_pool_create(&pool, dev, &o, &err));
+	for (unsigned step = 0; step < rounds; step++) {
+		struct seen s = { .n = 0 };
+		uint64_t txg = 0;
+
+		random_commit(step);
+		if (tap_rand(&seed) % 3)
+			continue;
+		did(lcpfs_root_each(pool, LCPFS_ROOT_CHECK | LCPFS_ROOT_CHECK_DATA, see, &s, &err));
+		for (size_t i = 1; i < s.n; i++)
+			if (s.r[i].state == LCPFS_ROOT_COMPLETE && !s.r[i].abandoned && (!txg || tap_rand(&seed) % 2))
+				txg = s.r[i].txg;
+		if (!txg)
+			continue;
+		snprintf(name, sizeof name, "b%u", made++);
+		branch(txg, name);
+		did(lcpfs_pool_close(pool, &err));
+		clean();
+		did(lcpfs_pool_open(&pool, dev, &rw, &err));
+		change_branch(name);
+	}
+	ok(made > 3);
+	for (unsigned i = 0; i < made; i += 2) {
+		snprintf(name, sizeof name, "b%u", i);
+		did(lcpfs_dataset_destroy(pool, name, true, &err));
+	}
+	did(lcpfs_pool_commit(pool, &err));
+	did(lcpfs_pool_close(pool, &err));
+	clean();
+}
+
+TAP_MAIN(T(list), T(open_older), T(branches))
