@@ -82,6 +82,8 @@ int btree_put(struct btree *t, const void *key, size_t klen, const void *val, si
               unsigned nptr, unsigned flags, struct lcpfs_error *err);
 int btree_del(struct btree *t, const void *key, size_t klen, unsigned flags, struct lcpfs_error *err);
 
+/* A number that is another after every put and delete that changed something, also one that failed half-way. */
+uint64_t btree_edits(const struct btree *t);
 bool btree_is_dirty(const struct btree *t);
 size_t btree_dirty_bytes(const struct btree *t); /* memory */
 /* Write all dirty nodes bottom-up; the tree is clean after. */

@@ -95,6 +95,7 @@ struct btree {
 	struct btree_store *s;
 	void *owner;
 	uint64_t guid, gen;
+	uint64_t edits; /* btree_edits */
 	uint8_t root_raw[PTR_LEN]; /* when droot is NULL; all zero: empty */
 	struct blkptr root;
 	struct bt_dnode *droot;

@@ -19,6 +19,7 @@ static int dirty_node(struct btree *t, const uint8_t *raw, unsigned level, const
 		rc = bt_dnode_from_clean(t, c, &d, err);
 	if (!rc)
 		rc = bt_store_kill_raw(t->s, t->owner, raw, 1, true, err);
+	t->edits += rc < 0;
 	bt_node_put(c);
 	if (rc) {
 		bt_dnode_free(t, d);
@@ -259,6 +260,7 @@ static int find_spot(struct btree *t, const uint8_t *key, size_t klen, enum need
 static void leaf_changed(struct btree *t, struct bt_dnode *d)
 {
 	t->gen++;
+	t->edits++;
 	t->changed = true;
 	bt_leaf_touch(t, d);
 }
@@ -283,6 +285,7 @@ static int replace(struct btree *t, struct spot *s, struct bt_ditem *it, bool ke
 	struct bt_ditem *old = &s->leaf->items[s->idx];
 	int rc = 0;
 
+	t->edits += old->nptr;
 	if (keep)
 		memcpy(it->mem, old->mem, (size_t)old->nptr * PTR_LEN);
 	else
@@ -348,6 +351,7 @@ int btree_del(struct btree *t, const void *key, size_t klen, unsigned flags, str
 	if (!s.exact || !s.leaf)
 		return 1;
 	it = &s.leaf->items[s.idx];
+	t->edits += it->nptr;
 	if (!(flags & BT_KEEP_PTRS))
 		rc = bt_store_kill_raw(t->s, t->owner, it->mem, it->nptr, false, err);
 	if (rc)

@@ -47,6 +47,7 @@ bool btree_is_dirty(const struct btree *t)
 	return t->droot || t->changed;
 }
 
+uint64_t btree_edits(const struct btree *t) { return t->edits; }
 size_t btree_dirty_bytes(const struct btree *t)
 {
 	return t->dirty_bytes;

@@ -56,8 +56,8 @@ int claims_window(struct claims *m, uint64_t from, uint64_t budget, struct lcpfs
 	free(m->seen);
 	m->from = from;
 	m->to = from + n;
-	m->n_page = n;
 	m->page = calloc(n + 1, sizeof(struct claim_page *));
+	m->n_page = m->page ? n : 0;
 	m->seen = calloc(n / 8 + 1, 1);
 	return m->page && m->seen ? 0 : lcpfs_nomem(err);
 }

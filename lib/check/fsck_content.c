@@ -144,13 +144,13 @@ static int check_content(struct tree_check *t, uint64_t pack_id, const struct bl
 	uint8_t *p = malloc(bp->lsize);
 	struct lcpfs_error why = { 0 };
 	struct ck_where w = { .ds = t->d, .addr = bp->addr };
-	int rc = p ? zio_read(t->ck->spa->zio, bp, p, &why) : lcpfs_nomem(err);
+	int rc = p ? zio_read(t->ck->spa->zio, bp, p, &why) : lcpfs_nomem(&why);
 
 	if (!rc && !t->holes && !t->partial)
 		check_table(t, pack_id, p, bp->lsize, n_slices);
 	free(p);
 	if (rc == -LCPFS_ENOMEM)
-		return rc;
+		return lcpfs_fail(err, LCPFS_ENOMEM, "pack %" PRIu64 ": %s", pack_id, why.msg);
 	/* what cannot be read was told by P2; what does not decode only shows here */
 	if (rc == -LCPFS_ECORRUPT)
 		ck_report(t->ck, P_PACK_TABLE, &w, "pack %" PRIu64 ": %s", pack_id, why.msg);

@@ -66,15 +66,21 @@ static bool same_uber(const struct uberblock *a, const struct uberblock *b)
 /* A copy of the config that u names, in the slots that begin at cfg_off. */
 static bool config_good(struct lcpfs_blockdev *d, const struct label *l, uint64_t cfg_off, const struct uberblock *u)
 {
-	uint8_t hash[HASH_LEN], *p = u->cfg_len && u->cfg_len <= l->cfg_len ? malloc(u->cfg_len) : NULL;
-	bool good = p && blockdev_read(d, cfg_off + u->cfg_slot * l->cfg_len, p, u->cfg_len, NULL) == 0;
+	uint64_t off = cfg_off + u->cfg_slot * l->cfg_len, n;
+	uint8_t hash[HASH_LEN], piece[4096];
+	struct blake3 b;
 
-	if (good) {
-		blake3(p, u->cfg_len, hash);
-		good = memcmp(hash, u->cfg_hash, sizeof hash) == 0;
+	if (!u->cfg_len || u->cfg_len > l->cfg_len)
+		return false;
+	blake3_init(&b);
+	for (uint64_t at = 0; at < u->cfg_len; at += n) {
+		n = MIN(sizeof piece, u->cfg_len - at);
+		if (blockdev_read(d, off + at, piece, n, NULL))
+			return false;
+		blake3_update(&b, piece, n);
 	}
-	free(p);
-	return good;
+	blake3_final(&b, 0, hash, sizeof hash);
+	return memcmp(hash, u->cfg_hash, sizeof hash) == 0;
 }
 
 static void check_rings(struct check *ck, const struct ring *front, const struct ring *back, bool has_back)

@@ -131,9 +131,9 @@ static int open_rec(struct spa *s, const struct dsrec *r, struct dataset **out, 
 	ds->writable = s->writable && r->kind != DS_SNAPSHOT;
 	ds->refs = 1;
 	rc = dmu_full_name(s, r->id, &name, err);
+	buf_u8(&name, 0);
+	ds->name = (char *)name.data;
 	if (!rc) {
-		buf_u8(&name, 0);
-		ds->name = (char *)name.data;
 		rc = name.failed ? lcpfs_nomem(err) : btree_open(&ds->tree, &ds->store, &r->root, r->guid, ds, err);
 	}
 	if (!rc)

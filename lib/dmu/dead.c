@@ -20,12 +20,15 @@ static int load_chain(struct dataset *ds, struct lcpfs_error *err)
 
 		rc = dmu_prev_get(ds->spa, id, n ? chain[n - 1] : UINT64_MAX, &r, err);
 		if (!rc && n == cap) {
-			uint64_t *p = realloc(chain, (cap = cap ? 2 * cap : 16) * sizeof *p);
+			size_t more = cap ? 2 * cap : 16;
+			uint64_t *p = realloc(chain, more * sizeof *p);
 
-			if (p)
+			if (p) {
 				chain = p;
-			else
+				cap = more;
+			} else {
 				rc = lcpfs_nomem(err);
+			}
 		}
 		if (!rc) {
 			chain[n++] = r.created_txg;

@@ -19,11 +19,13 @@ static int collect(void *arg, const struct blkptr *bp, struct lcpfs_error *err)
 	struct victims *v = arg;
 
 	if (v->n == v->cap) {
-		struct victim *p = realloc(v->p, (v->cap = v->cap ? 2 * v->cap : 256) * sizeof *p);
+		size_t cap = v->cap ? 2 * v->cap : 256;
+		struct victim *p = realloc(v->p, cap * sizeof *p);
 
 		if (!p)
 			return lcpfs_nomem(err);
 		v->p = p;
+		v->cap = cap;
 	}
 	v->p[v->n++] = (struct victim){ bp->addr, bp->birth, bp->psize, bp->kind, bp->flags };
 	v->bytes += ptr_charge(bp);

@@ -248,13 +248,15 @@ int dmu_full_name(struct spa *s, uint64_t id, struct buf *out, struct lcpfs_erro
 				buf_u8(&part, '/');
 			buf_add(&part, above.data, above.len);
 		}
+		if (!rc && part.failed)
+			rc = lcpfs_nomem(err);
 		buf_reset(&above);
 		buf_add(&above, part.data, part.len);
 		buf_reset(&part);
 		id = r.parent;
 	}
 	buf_add(out, above.data, above.len);
-	if (!rc && (above.failed || part.failed || out->failed))
+	if (!rc && (above.failed || out->failed))
 		rc = lcpfs_nomem(err);
 	buf_fini(&above);
 	buf_fini(&part);
@@ -361,11 +363,13 @@ static int collect(void *arg, const char *name, uint64_t id, struct lcpfs_error 
 	if ((name[0] == '@') != l->snaps)
 		return 0;
 	if (l->n == l->cap) {
-		struct listed *p = realloc(l->e, (l->cap = l->cap ? 2 * l->cap : 16) * sizeof *p);
+		size_t cap = l->cap ? 2 * l->cap : 16;
+		struct listed *p = realloc(l->e, cap * sizeof *p);
 
 		if (!p)
 			return lcpfs_nomem(err);
 		l->e = p;
+		l->cap = cap;
 	}
 	at = &l->e[l->n++];
 	snprintf(at->name, sizeof at->name, "%s", name + (name[0] == '@'));

@@ -35,8 +35,10 @@ int host_dirstack_init(struct dirstack *ds, int root_fd)
 	*ds = (struct dirstack){ .lo = 1, .window = DIRSTACK_WINDOW };
 	buf_printf(&ds->path, "%s", "");
 	eno = ds->path.failed ? ENOMEM : level_add(ds, root_fd, 0);
-	if (eno)
+	if (eno) {
 		close(root_fd);
+		buf_fini(&ds->path);
+	}
 	return eno;
 }
 

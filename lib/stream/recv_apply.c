@@ -55,7 +55,8 @@ int apply_pack_close(struct receiver *r, struct lcpfs_error *err)
 	if (!p->live_n)
 		return spa_free(r->spa, &p->bp, err);
 	count_block(r->ds, &p->bp, 1);
-	return pack_put(r, p->id, p->live_bytes, p->live_n, &p->bp, err);
+	/* a block that is in no tree: what is here can only be dropped */
+	return spa_spoilt(r->spa, pack_put(r, p->id, p->live_bytes, p->live_n, &p->bp, err), err);
 }
 
 int apply_pack(struct receiver *r, const struct frame_block *b, struct lcpfs_error *err)
@@ -163,15 +164,16 @@ int apply_extent(struct receiver *r, const struct frame_extent *e, struct lcpfs_
 	struct blkptr bp;
 	int rc = write_block(r, &e->b, &bp, err);
 
-	if (!rc)
-		rc = extent_lose(r, key, klen, err);
 	if (rc)
 		return rc;
 	le_store(val, 4, e->len);
-	rc = btree_put(r->ds->tree, key, klen, val, sizeof val, &bp, 1, 0, err);
+	rc = extent_lose(r, key, klen, err);
 	if (!rc)
-		count_block(r->ds, &bp, 1);
-	return rc ? rc : shed(r, err);
+		rc = btree_put(r->ds->tree, key, klen, val, sizeof val, &bp, 1, 0, err);
+	if (rc)
+		return spa_spoilt(r->spa, rc, err);
+	count_block(r->ds, &bp, 1);
+	return shed(r, err);
 }
 
 static int put_dsinfo(struct receiver *r, const struct frame_item *i, struct lcpfs_error *err)

@@ -64,7 +64,7 @@ static int create_one(struct lcpfs_pool *p, const char *name, struct lcpfs_error
 	if (!rc)
 		rc = zpl_format(ds, &zp, S_IFDIR | 0755, p->reproducible ? 0 : geteuid(), p->reproducible ? 0 : getegid(), now, err);
 	dmu_close(ds);
-	return rc;
+	return spa_spoilt(p->spa, rc, err);
 }
 
 int lcpfs_dataset_create(struct lcpfs_pool *p, const char *name, bool parents, struct lcpfs_error *err)

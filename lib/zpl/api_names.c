@@ -10,11 +10,13 @@ int api_names_add(struct names *l, const char *a, const char *b, struct lcpfs_er
 	struct buf text = { 0 };
 
 	if (l->n == l->cap) {
-		char **v = realloc(l->v, (l->cap = l->cap ? 2 * l->cap : 16) * sizeof *v);
+		size_t cap = l->cap ? 2 * l->cap : 16;
+		char **v = realloc(l->v, cap * sizeof *v);
 
 		if (!v)
 			return lcpfs_nomem(err);
 		l->v = v;
+		l->cap = cap;
 	}
 	buf_printf(&text, "%s%s", a, b);
 	if (text.failed)

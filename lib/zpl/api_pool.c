@@ -128,11 +128,12 @@ int lcpfs_pool_create_dev(struct lcpfs_pool **out, struct lcpfs_blockdev *dev, c
 	if (rc)
 		return rc;
 	rc = make_root(spa, o, err);
-	if (!rc)
-		rc = wrap(out, spa, err);
-	if (rc)
+	if (rc) {
 		spa_close(spa, NULL);
-	else
+		return rc;
+	}
+	rc = wrap(out, spa, err);
+	if (!rc)
 		(*out)->reproducible = o->reproducible;
 	return rc;
 }

@@ -15,13 +15,16 @@ int diff_add(struct diff *d, char kind, uint32_t mode, uint32_t changed, char *p
 	struct found *f;
 
 	if (d->n == d->cap) {
-		f = realloc(d->f, (d->cap = d->cap ? 2 * d->cap : 64) * sizeof *f);
+		size_t cap = d->cap ? 2 * d->cap : 64;
+
+		f = realloc(d->f, cap * sizeof *f);
 		if (!f) {
 			free(path);
 			free(from);
 			return lcpfs_nomem(err);
 		}
 		d->f = f;
+		d->cap = cap;
 	}
 	f = &d->f[d->n++];
 	*f = (struct found){ { kind, mode, changed, path, from, old_size, new_size }, path, from };

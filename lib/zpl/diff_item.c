@@ -23,11 +23,13 @@ static int add_ino(struct changes *c, uint64_t ino, struct lcpfs_error *err)
 	if (c->n_ino && c->ino[c->n_ino - 1] == ino)
 		return 0;
 	if (c->n_ino == c->cap_ino) {
-		uint64_t *v = realloc(c->ino, (c->cap_ino = c->cap_ino ? 2 * c->cap_ino : 64) * sizeof *v);
+		size_t cap = c->cap_ino ? 2 * c->cap_ino : 64;
+		uint64_t *v = realloc(c->ino, cap * sizeof *v);
 
 		if (!v)
 			return lcpfs_nomem(err);
 		c->ino = v;
+		c->cap_ino = cap;
 	}
 	c->ino[c->n_ino++] = ino;
 	return 0;
@@ -38,11 +40,13 @@ static int add_link(struct links *l, const struct bt_item *i, struct lcpfs_error
 	if (i->klen < 10 || i->vlen < 8)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "directory entry of %u bytes", i->vlen);
 	if (l->n == l->cap) {
-		struct link *v = realloc(l->v, (l->cap = l->cap ? 2 * l->cap : 64) * sizeof *v);
+		size_t cap = l->cap ? 2 * l->cap : 64;
+		struct link *v = realloc(l->v, cap * sizeof *v);
 
 		if (!v)
 			return lcpfs_nomem(err);
 		l->v = v;
+		l->cap = cap;
 	}
 	l->v[l->n] = (struct link){ le_load(i->val, 8), be64_load(i->key + 1), strndup((const char *)i->key + 9, i->klen - 9u), false };
 	return l->v[l->n].name ? (l->n++, 0) : lcpfs_nomem(err);

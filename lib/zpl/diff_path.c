@@ -18,11 +18,13 @@ static int add_name(void *arg, const char *name, size_t len, uint64_t ino, uint8
 
 	(void)type;
 	if (l->n == l->cap) {
-		struct name *v = realloc(l->v, (l->cap = l->cap ? 2 * l->cap : 64) * sizeof *v);
+		size_t cap = l->cap ? 2 * l->cap : 64;
+		struct name *v = realloc(l->v, cap * sizeof *v);
 
 		if (!v)
 			return lcpfs_nomem(err);
 		l->v = v;
+		l->cap = cap;
 	}
 	l->v[l->n] = (struct name){ strndup(name, len), ino };
 	return l->v[l->n].name ? (l->n++, 0) : lcpfs_nomem(err);

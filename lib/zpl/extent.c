@@ -133,15 +133,15 @@ int content_next_data(struct dataset *ds, uint64_t data_id, uint64_t size, uint6
 int extent_drop(struct dataset *ds, uint64_t ino, uint64_t data_id, const struct extent *e, struct lcpfs_error *err)
 {
 	uint8_t key[17];
+	uint64_t mark = btree_edits(ds->tree);
 	int rc;
 
 	zpl_count_block(ds, &e->bp, -1);
 	rc = btree_del(ds->tree, key, item_key_u64(key, ITEM_EXTENT, data_id, e->off), 0, err);
 	if (!rc && ino)
 		rc = zi_add_psize(ds, ino, data_id, -(int64_t)ptr_charge(&e->bp), err);
-	if (!rc)
-		rc = zpl_end(ds, err);
-	return rc < 0 ? rc : 0;
+	rc = zpl_end(ds, mark, MIN(rc, 0), err);
+	return rc;
 }
 
 /* The first extent that begins at or after off; 1: none. */

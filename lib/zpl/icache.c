@@ -241,7 +241,7 @@ int zpl_inode_put(struct dataset *ds, uint64_t ino, const struct inode *i, struc
 	e->i = *i;
 	e->i.psize = psize;
 	e->dirty = true;
-	return zpl_end(ds, err);
+	return zpl_end(ds, 0, 0, err);
 }
 
 int zpl_readlink(struct dataset *ds, uint64_t ino, char **target, struct lcpfs_error *err)

@@ -153,7 +153,7 @@ static int reap_one(struct dataset *ds, struct lcpfs_error *err)
 	if (!rc)
 		rc = j->re ? rewrite_apply(ds, j, err) : j->pack_id ? apply_pack(ds, j, err) : apply_record(ds, j, err);
 	job_free(j);
-	return rc;
+	return zpl_lost(ds, rc, err);
 }
 
 int jobs_reap_all(struct dataset *ds, struct lcpfs_error *err)
@@ -210,7 +210,7 @@ static int submit(struct dataset *ds, struct job *j, unsigned flags, void *buf, 
 	}
 	while (!rc && z->n_jobs > JOBS_MAX)
 		rc = reap_one(ds, err);
-	return rc ? rc : zpl_end(ds, err);
+	return rc ? zpl_lost(ds, rc, err) : zpl_end(ds, 0, 0, err);
 }
 
 int job_submit_record(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t off, void *buf, size_t len, bool fresh,
@@ -225,7 +225,7 @@ int job_submit_record(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64
 	if (rc) {
 		free(buf);
 		free(j);
-		return rc;
+		return zpl_lost(ds, rc, err);
 	}
 	ds->zpl->wrote += len;
 	j->ino = ino;
@@ -242,7 +242,7 @@ int job_submit_pack(struct dataset *ds, uint64_t pack_id, struct pack_ent *ent, 
 	if (!j) {
 		free(buf);
 		free(ent);
-		return lcpfs_nomem(err);
+		return zpl_lost(ds, lcpfs_nomem(err), err);
 	}
 	j->pack_id = pack_id;
 	j->ent = ent;

@@ -90,6 +90,7 @@ int zpl_link(struct dataset *ds, uint64_t ino, uint64_t dir, const char *name, s
 {
 	struct zi *zi;
 	struct inode i;
+	uint64_t mark = btree_edits(ds->tree);
 	int rc = zpl_begin(ds, ADMIT_NORMAL, 0, err);
 
 	if (!rc)
@@ -109,19 +110,19 @@ int zpl_link(struct dataset *ds, uint64_t ino, uint64_t dir, const char *name, s
 	if (rc) {
 		if (rc == -LCPFS_EEXIST && i.nlink == 1)
 			zpl_links_settle(ds, ino, NULL);
-		return rc;
+		return zpl_end(ds, mark, rc, err);
 	}
 	rc = zpl_link_put(ds, ino, dir, name, len, err);
 	if (!rc)
 		rc = zi_get(ds, ino, &zi, err);
 	if (rc)
-		return rc;
+		return zpl_end(ds, mark, rc, err);
 	zi->i.nlink++;
 	if (now)
 		zi->i.ctime = *now;
 	zi->dirty = true;
 	rc = zpl_touch_dir(ds, dir, now, 0, err);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }
 
 /* After a name came or went: the parent is that of the first link; a file with one name has no LINK item. */

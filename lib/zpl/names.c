@@ -210,6 +210,7 @@ int zpl_create(struct dataset *ds, uint64_t dir, const char *name, size_t len, c
                const struct itime *now, uint64_t *ino, struct lcpfs_error *err)
 {
 	struct zi *zi;
+	uint64_t mark = btree_edits(ds->tree);
 	int rc = zpl_begin(ds, ADMIT_NORMAL, 0, err);
 
 	if (!rc)
@@ -226,10 +227,9 @@ int zpl_create(struct dataset *ds, uint64_t dir, const char *name, size_t len, c
 		rc = new_inode(ds, dir, *ino, attr, symlink_target, err);
 	if (!rc)
 		rc = zpl_touch_dir(ds, dir, now, S_ISDIR(attr->mode), err);
-	if (rc)
-		return rc;
-	zpl_count_inode(ds, 1);
-	return zpl_end(ds, err);
+	if (!rc)
+		zpl_count_inode(ds, 1);
+	return zpl_end(ds, mark, rc, err);
 }
 
 static int drop_inode(struct dataset *ds, uint64_t ino, const struct inode *i, struct lcpfs_error *err)
@@ -259,13 +259,16 @@ int zpl_drop_name(struct dataset *ds, uint64_t dir, const char *name, size_t len
 	if (rc)
 		return rc;
 	if (!S_ISDIR(zi->i.mode) && zi->i.nlink > 1) {
+		rc = zpl_link_del(ds, ino, dir, name, len, err);
+		if (!rc)
+			rc = zi_get(ds, ino, &zi, err);
+		if (rc)
+			return rc;
 		zi->i.nlink--;
 		if (now)
 			zi->i.ctime = *now;
 		zi->dirty = true;
-		rc = zpl_link_del(ds, ino, dir, name, len, err);
-		if (!rc)
-			rc = zpl_links_settle(ds, ino, err);
+		rc = zpl_links_settle(ds, ino, err);
 	} else {
 		i = zi->i;
 		rc = drop_inode(ds, ino, &i, err);
@@ -280,6 +283,7 @@ int zpl_unlink(struct dataset *ds, uint64_t dir, const char *name, size_t len, c
 	uint64_t ino;
 	uint8_t type;
 	bool empty = true;
+	uint64_t mark = btree_edits(ds->tree);
 	int rc = zpl_begin(ds, ADMIT_FREEING, 0, err);
 
 	if (!rc)
@@ -292,5 +296,5 @@ int zpl_unlink(struct dataset *ds, uint64_t dir, const char *name, size_t len, c
 		rc = zpl_drop_name(ds, dir, name, len, ino, now, err);
 	if (!rc)
 		rc = zpl_touch_dir(ds, dir, now, 0, err);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }

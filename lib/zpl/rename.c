@@ -115,6 +115,7 @@ int zpl_rename(struct dataset *ds, uint64_t dir, const char *name, size_t len, u
 	struct move m = { 0, dir, to_dir, name, to, len, to_len };
 	struct zi *zi;
 	bool done = false;
+	uint64_t mark = btree_edits(ds->tree);
 	int rc = zpl_begin(ds, ADMIT_NORMAL, 0, err);
 
 	if (!rc)
@@ -129,7 +130,7 @@ int zpl_rename(struct dataset *ds, uint64_t dir, const char *name, size_t len, u
 		rc = zpl_touch_dir(ds, dir, now, 0, err);
 	if (!rc && done)
 		rc = zpl_touch_dir(ds, to_dir, now, 0, err);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }
 
 /* Where remove_tree is: the directories entered, each with its name in the one before. */
@@ -207,9 +208,9 @@ int zpl_remove_tree(struct dataset *ds, uint64_t dir, const char *name, size_t l
 	if (!rc && type == DT_DIR && is_own_dir(ds, dir, ino))
 		rc = push(&s, ino, name, len, err);
 	while (!rc && s.n) {
-		rc = remove_step(ds, &s, err);
-		if (!rc)
-			rc = zpl_end(ds, err);
+		uint64_t mark = btree_edits(ds->tree);
+
+		rc = zpl_end(ds, mark, remove_step(ds, &s, err), err);
 		if (!rc)
 			rc = zpl_begin(ds, ADMIT_FREEING, 0, err);
 	}

@@ -57,6 +57,7 @@ static int share_extents(const struct share *s, struct lcpfs_error *err)
 {
 	struct extent *v = malloc(BATCH * sizeof *v);
 	size_t n = BATCH;
+	uint64_t mark = btree_edits(s->to->tree);
 	int rc = v ? 0 : lcpfs_nomem(err);
 
 	for (uint64_t at = s->at; !rc && n == BATCH && at < s->end; at = v[BATCH - 1].off + v[BATCH - 1].len) {
@@ -68,8 +69,7 @@ static int share_extents(const struct share *s, struct lcpfs_error *err)
 
 			rc = to - from == v[i].len ? put_shared(s, &v[i], err) : put_copy(s, &v[i], from, to, err);
 		}
-		if (!rc)
-			rc = zpl_end(s->to, err);
+		rc = zpl_end(s->to, mark, rc, err);
 	}
 	free(v);
 	/* what is on its way and does not lie where a record does must be in the tree before a record is written */
@@ -214,6 +214,7 @@ int zpl_share(struct dataset *src, uint64_t from, struct dataset *ds, uint64_t t
 	struct share s = { .from = src, .to = ds, .ino = to, .kind = ADMIT_NORMAL };
 	struct inode i, j;
 	int rc = begin(src, from, &i, ds, to, &j, err);
+	uint64_t mark = btree_edits(ds->tree);
 
 	if (rc || (src == ds && from == to))
 		return rc;
@@ -228,7 +229,7 @@ int zpl_share(struct dataset *src, uint64_t from, struct dataset *ds, uint64_t t
 		rc = copy_file(src, from, i.size, ds, to, err);
 	else
 		rc = take_content(&s, i.rec_shift, err);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }
 
 static int check_range(const struct inode *i, uint64_t off, uint64_t len, uint64_t at, bool same, struct lcpfs_error *err)
@@ -280,6 +281,7 @@ int zpl_share_range(struct dataset *src, uint64_t from, uint64_t off, uint64_t l
 	struct share s = { .from = src, .to = ds, .ino = to, .at = off, .end = off + len, .dst = at, .kind = ADMIT_NORMAL };
 	struct inode i, j;
 	int rc = begin(src, from, &i, ds, to, &j, err);
+	uint64_t mark = btree_edits(ds->tree);
 
 	if (!rc)
 		rc = check_range(&i, off, len, at, src == ds && from == to, err);
@@ -289,5 +291,5 @@ int zpl_share_range(struct dataset *src, uint64_t from, uint64_t off, uint64_t l
 		rc = copy_range(src, from, off, len, ds, to, at, NULL, err);
 	else
 		rc = share_range(&s, from, err);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }

@@ -89,11 +89,23 @@ int zpl_begin(struct dataset *ds, enum spa_admit kind, uint64_t extra, struct lc
 	return rc;
 }
 
-int zpl_end(struct dataset *ds, struct lcpfs_error *err)
+int zpl_lost(struct dataset *ds, int rc, const struct lcpfs_error *err)
+{
+	return spa_spoilt(ds->spa, rc, err);
+}
+
+static bool half_way(int rc)
+{
+	return rc == -LCPFS_ENOMEM || rc == -LCPFS_EIO || rc == -LCPFS_ECSUM || rc == -LCPFS_ECORRUPT;
+}
+
+int zpl_end(struct dataset *ds, uint64_t mark, int rc, struct lcpfs_error *err)
 {
 	size_t share = ds->spa->memory / 4;
 
-	return btree_dirty_bytes(ds->tree) > share ? btree_shed(ds->tree, share / 2, err) : 0;
+	if (!rc && btree_dirty_bytes(ds->tree) > share)
+		rc = btree_shed(ds->tree, share / 2, err);
+	return half_way(rc) && btree_edits(ds->tree) != mark ? zpl_lost(ds, rc, err) : rc;
 }
 
 void zpl_count_block(struct dataset *ds, const struct blkptr *bp, int sign)

@@ -70,6 +70,7 @@ int zpl_twin(struct dataset *ds, uint64_t from, uint64_t to, struct lcpfs_error 
 {
 	struct inode i, old;
 	struct zi *e;
+	uint64_t mark = btree_edits(ds->tree);
 	int rc = zpl_begin(ds, ADMIT_NORMAL, 0, err);
 
 	if (!rc)
@@ -88,7 +89,7 @@ int zpl_twin(struct dataset *ds, uint64_t from, uint64_t to, struct lcpfs_error 
 	if (!rc)
 		rc = zi_get(ds, to, &e, err);
 	if (rc)
-		return rc;
+		return zpl_end(ds, mark, rc, err);
 	e->i.data_id = i.data_id;
 	e->i.size = i.size;
 	e->i.psize = i.psize;
@@ -97,5 +98,5 @@ int zpl_twin(struct dataset *ds, uint64_t from, uint64_t to, struct lcpfs_error 
 	e->dirty = true;
 	if (i.flags & INODE_SLICED && under_way(ds, i.data_id))
 		rc = late_add(ds, to, i.data_id, err);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }

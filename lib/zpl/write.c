@@ -249,6 +249,7 @@ static int write_in(struct dataset *ds, uint64_t ino, uint64_t off, const void *
 
 int zpl_write(struct dataset *ds, uint64_t ino, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err)
 {
+	uint64_t mark = btree_edits(ds->tree);
 	int rc = zpl_begin(ds, ADMIT_NORMAL, len, err);
 
 	if (rc)
@@ -257,7 +258,7 @@ int zpl_write(struct dataset *ds, uint64_t ino, uint64_t off, const void *buf, s
 		return lcpfs_fail(err, LCPFS_ELIMIT, "a file of more than %" PRId64 " bytes", FILE_MAX);
 	if (len)
 		rc = write_in(ds, ino, off, buf, len, err);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }
 
 static int make_empty(struct dataset *ds, uint64_t ino, struct lcpfs_error *err)
@@ -313,6 +314,7 @@ static int truncate_records(struct dataset *ds, uint64_t ino, uint64_t size, str
 int zpl_truncate(struct dataset *ds, uint64_t ino, uint64_t size, struct lcpfs_error *err)
 {
 	struct zi *zi;
+	uint64_t mark = btree_edits(ds->tree);
 	int rc = zpl_begin(ds, ADMIT_FREEING, 0, err);
 
 	if (!rc)
@@ -327,5 +329,5 @@ int zpl_truncate(struct dataset *ds, uint64_t ino, uint64_t size, struct lcpfs_e
 		rc = truncate_records(ds, ino, size, err);
 	else
 		rc = truncate_slice(ds, ino, size, err);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }

@@ -174,6 +174,7 @@ static int finish_records(struct zpl_writer *w, uint64_t size, struct lcpfs_erro
 int zpl_writer_finish(struct zpl_writer *w, uint64_t size, struct lcpfs_error *err)
 {
 	struct dataset *ds = w->ds;
+	uint64_t mark = btree_edits(ds->tree);
 	int rc = 0;
 
 	if (size < w->pos || size > (uint64_t)FILE_MAX)
@@ -194,7 +195,7 @@ int zpl_writer_finish(struct zpl_writer *w, uint64_t size, struct lcpfs_error *e
 			rc = slice_install(ds, w->ino, w->buf, w->len, err);
 	}
 	writer_free(w);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }
 
 void zpl_writer_abort(struct zpl_writer *w)

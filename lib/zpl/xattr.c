@@ -151,7 +151,10 @@ static int item_put(struct dataset *ds, const uint8_t *key, size_t klen, const v
 		vlen = DATA_VAL_LEN;
 		rc = put_data(ds, value, len, val, err);
 	}
-	return rc ? rc : btree_put(ds->tree, key, klen, val, vlen, NULL, 0, 0, err);
+	if (!rc)
+		rc = btree_put(ds->tree, key, klen, val, vlen, NULL, 0, 0, err);
+	/* a content that no item names */
+	return rc && len > XATTR_INLINE_MAX ? zpl_lost(ds, rc, err) : rc;
 }
 
 static int count(struct dataset *ds, uint64_t ino, int delta, struct lcpfs_error *err)
@@ -172,6 +175,7 @@ int zpl_xattr_set(struct dataset *ds, uint64_t ino, const char *name, const void
 	struct zi *zi;
 	size_t klen;
 	bool is_new;
+	uint64_t mark = btree_edits(ds->tree);
 	int rc = zpl_begin(ds, ADMIT_NORMAL, len, err);
 
 	if (!rc)
@@ -192,13 +196,14 @@ int zpl_xattr_set(struct dataset *ds, uint64_t ino, const char *name, const void
 		rc = item_put(ds, key, klen, value, len, err);
 	if (!rc && is_new)
 		rc = count(ds, ino, 1, err);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }
 
 int zpl_xattr_remove(struct dataset *ds, uint64_t ino, const char *name, struct lcpfs_error *err)
 {
 	uint8_t key[KEY_MAX];
 	size_t klen;
+	uint64_t mark = btree_edits(ds->tree);
 	int rc = zpl_begin(ds, ADMIT_FREEING, 0, err);
 
 	if (!rc)
@@ -209,7 +214,7 @@ int zpl_xattr_remove(struct dataset *ds, uint64_t ino, const char *name, struct 
 		rc = lcpfs_fail(err, LCPFS_ENODATA, "no attribute '%s'", name);
 	if (!rc)
 		rc = count(ds, ino, -1, err);
-	return rc ? rc : zpl_end(ds, err);
+	return zpl_end(ds, mark, rc, err);
 }
 
 int zpl_xattr_drop_all(struct dataset *ds, uint64_t ino, struct lcpfs_error *err)

@@ -122,8 +122,14 @@ struct rewrite;
 int zpl_state(struct dataset *ds, struct zpl **out, struct lcpfs_error *err);
 /* Every change begins with this: may we, and is there room for `extra` more bytes? */
 int zpl_begin(struct dataset *ds, enum spa_admit kind, uint64_t extra, struct lcpfs_error *err);
-/* Every change ends with this: dirty nodes within their share of memory. */
-int zpl_end(struct dataset *ds, struct lcpfs_error *err);
+/*
+ * Every change ends with this, with its result: dirty nodes within their share of memory. A change that fails for want of memory or
+ * because something cannot be read, when the tree is no more what it was at its beginning (`mark`: btree_edits), can neither be finished
+ * nor taken back: the handle is of no use any more. Returns rc, or what fails here.
+ */
+int zpl_end(struct dataset *ds, uint64_t mark, int rc, struct lcpfs_error *err);
+/* The same where something was accepted before and is lost now. */
+int zpl_lost(struct dataset *ds, int rc, const struct lcpfs_error *err);
 size_t zpl_waiting_bytes(const struct zpl *z); /* not yet with the pipeline, or not back */
 void zpl_count_block(struct dataset *ds, const struct blkptr *bp, int sign);
 void zpl_count_inode(struct dataset *ds, int sign);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/error.h"
 #include "base/util.h"
 #include "blockdev/blockdev.h"
 #include "hash/hash.h"
@@ -17,10 +18,10 @@ struct pool_digest { struct blake3 b; struct lcpfs_dataset *ds; struct lcpfs_poo
 static inline int digest_file(void *arg, const struct lcpfs_walk_entry *e, struct lcpfs_error *err)
 {
 	struct pool_digest *d = arg;
-	struct lcpfs_file *f;
+	struct lcpfs_file *f = NULL;
 	uint8_t buf[8192];
 	size_t got = 1;
-	int rc;
+	int rc, rc2;
 
 	blake3_update(&d->b, e->path, strlen(e->path) + 1);
 	blake3_update(&d->b, &e->st->mode, sizeof e->st->mode);
@@ -33,9 +34,8 @@ static inline int digest_file(void *arg, const struct lcpfs_walk_entry *e, struc
 		if (!rc)
 			blake3_update(&d->b, buf, got);
 	}
-	if (!rc)
-		rc = lcpfs_file_close(f, err);
-	return rc;
+	rc2 = lcpfs_file_close(f, rc ? NULL : err);
+	return rc ? rc : rc2;
 }
 
 static inline int digest_dataset(void *arg, const struct lcpfs_ds_info *info, struct lcpfs_error *err)
@@ -69,8 +69,11 @@ static inline int put_file(struct lcpfs_pool *p, const char *ds_name, const char
 	struct lcpfs_file *f = NULL;
 	uint64_t rng = seed + 1;
 	uint8_t *buf = malloc(len + 1);
-	int rc = lcpfs_dataset_open(&ds, p, ds_name, err), rc2;
+	int rc, rc2;
 
+	if (!buf)
+		return lcpfs_fail(err, LCPFS_ENOMEM, "out of memory");
+	rc = lcpfs_dataset_open(&ds, p, ds_name, err);
 	for (size_t i = 0; i < len; i++)
 		buf[i] = (uint8_t)(i % 7 ? tap_rand(&rng) : 'x');
 	if (!rc) {
