@@ -121,7 +121,7 @@ static int ram_write(struct lcpfs_blockdev *dev, uint64_t off, const void *buf, 
 		uint8_t **p = &s->page[off / PAGE];
 
 		if (!*p)
-			*p = calloc(1, PAGE);
+			*p = n == PAGE ? malloc(PAGE) : calloc(1, PAGE);
 		if (!*p) {
 			rc = lcpfs_nomem(err);
 			break;

@@ -149,6 +149,15 @@ static int by_pack(const void *x, const void *y)
 	return (a->data_id > b->data_id) - (a->data_id < b->data_id);
 }
 
+/* As after mkfs, which packs contents by their numbers. */
+static bool in_order(const struct slice_ref *r, uint32_t n)
+{
+	for (uint32_t i = 1; i < n; i++)
+		if (by_pack(&r[i - 1], &r[i]) > 0)
+			return false;
+	return true;
+}
+
 static int send_group(struct sender *s, struct made *m, const struct slice_ref *r, uint32_t n, struct lcpfs_error *err)
 {
 	uint64_t fresh = 0;
@@ -168,7 +177,7 @@ int send_slices(struct sender *s, struct lcpfs_error *err)
 	struct made m = { 0 };
 	int rc = 0;
 
-	if (s->win_n)
+	if (!in_order(s->win, s->win_n))
 		qsort(s->win, s->win_n, sizeof *s->win, by_pack);
 	for (uint32_t i = 0, end; i < s->win_n && !rc; i = end) {
 		for (end = i + 1; end < s->win_n && s->win[end].pack_id == s->win[i].pack_id;)
