@@ -18,7 +18,7 @@ static const struct { const char *job, *verbs; } jobs[] = {
 	{ "keep history", "snap clone promote rollback diff versions hold dataset prop" },
 	{ "move", "send recv stream sync" },
 	{ "look back", "rewind" },
-	{ "keep healthy", "scrub fsck bench balance" },
+	{ "keep healthy", "scrub fsck salvage bench balance" },
 };
 
 /* mkfs and fsck carry the names that mkfs -t and fsck look for. */

@@ -11,6 +11,7 @@
 #include "lcpfs/history.h"
 #include "lcpfs/hooks.h"
 #include "lcpfs/pool.h"
+#include "lcpfs/salvage.h"
 #include "lcpfs/stream.h"
 #include "lcpfs/tree.h"
 #endif
