@@ -81,6 +81,9 @@ enum { BT_KEEP_PTRS = 1, BT_NEW = 2 /* put: fail with LCPFS_EEXIST when there */
 int btree_put(struct btree *t, const void *key, size_t klen, const void *val, size_t vlen, const struct blkptr *ptrs,
               unsigned nptr, unsigned flags, struct lcpfs_error *err);
 int btree_del(struct btree *t, const void *key, size_t klen, unsigned flags, struct lcpfs_error *err);
+/* Change an item's value where it is; its length and pointers stay. 1: no such item. */
+int btree_edit(struct btree *t, const void *key, size_t klen, void (*edit)(void *arg, uint8_t *val, uint32_t vlen), void *arg,
+               struct lcpfs_error *err);
 
 /* A number that is another after every put and delete that changed something, also one that failed half-way. */
 uint64_t btree_edits(const struct btree *t);

@@ -91,6 +91,11 @@ struct bt_dnode {
 static inline const uint8_t *bt_ditem_key(const struct bt_ditem *it) { return it->mem + PTR_LEN * it->nptr; }
 static inline uint8_t *bt_ditem_val(const struct bt_ditem *it) { return it->mem + PTR_LEN * it->nptr + it->klen; }
 
+/* The leaf of the last change, and where its range ends (len < 0: nowhere): one for each of some classes of first bytes. */
+#define BT_HINTS 4u
+struct bt_hint { struct bt_dnode *leaf; int len; uint8_t high[KEY_MAX]; };
+static inline unsigned bt_hint_of(const uint8_t *key) { return (key[0] ^ key[0] >> 4) % BT_HINTS; }
+
 struct btree {
 	struct btree_store *s;
 	void *owner;
@@ -103,9 +108,7 @@ struct btree {
 	bool no_insert; /* nodes read do not enter the cache */
 	size_t dirty_bytes;
 	struct bt_dnode *oldest, *newest; /* dirty leaves */
-	struct bt_dnode *hint;            /* the leaf of the last change, and where its range ends (hint_len < 0: nowhere) */
-	int hint_len;
-	uint8_t hint_high[KEY_MAX];
+	struct bt_hint hint[BT_HINTS];
 	struct bt_path *spare; /* of the cursor closed last */
 	struct buf body;       /* scratch for writing */
 	struct buf ptrs;
@@ -114,6 +117,11 @@ struct btree {
 };
 static inline bool bt_root_null(const struct btree *t) { return ptr_raw_addr(t->root_raw) == 0; }
 void bt_root_set(struct btree *t, const struct blkptr *bp);
+static inline void bt_hints_clear(struct btree *t)
+{
+	for (unsigned i = 0; i < BT_HINTS; i++)
+		t->hint[i].leaf = NULL;
+}
 
 struct bt_dnode *bt_dnode_new(struct btree *t, unsigned level, const uint8_t *low, uint16_t low_len);
 void bt_dnode_free(struct btree *t, struct bt_dnode *d); /* with all dirty nodes below */

@@ -129,7 +129,7 @@ static int split(struct btree *t, struct bt_dnode *d, uint32_t at, struct bt_dno
 		bt_ditem_fini(&sep);
 		return rc;
 	}
-	t->hint = NULL;
+	bt_hints_clear(t);
 	r->parent = d->parent;
 	sep.child = r;
 	bt_dnode_insert(t, d->parent, bt_dnode_index(d) + 1, &sep);
@@ -163,12 +163,12 @@ struct spot {
 };
 enum need { ANY, PRESENT, ABSENT }; /* what the key must be for there to be something to change */
 
-static bool hint_fits(const struct btree *t, const uint8_t *key, size_t klen)
+static bool hint_fits(const struct bt_hint *h, const uint8_t *key, size_t klen)
 {
-	const struct bt_dnode *d = t->hint;
+	const struct bt_dnode *d = h->leaf;
 
 	return d && bt_bytes_cmp(key, klen, d->low, d->low_len) >= 0 &&
-	    (t->hint_len < 0 || bt_bytes_cmp(key, klen, t->hint_high, (size_t)t->hint_len) < 0);
+	    (h->len < 0 || bt_bytes_cmp(key, klen, h->high, (size_t)h->len) < 0);
 }
 
 /* Look before a clean node is made dirty for nothing. Returns 1 when there is nothing to change. */
@@ -193,12 +193,12 @@ static int first_leaf(struct btree *t, struct lcpfs_error *err)
 	return 0;
 }
 
-static void set_hint(struct btree *t, struct bt_dnode *leaf, const struct bt_ditem *high)
+static void set_hint(struct bt_hint *h, struct bt_dnode *leaf, const struct bt_ditem *high)
 {
-	t->hint = leaf;
-	t->hint_len = high ? high->klen : -1;
+	h->leaf = leaf;
+	h->len = high ? high->klen : -1;
 	if (high)
-		memcpy(t->hint_high, bt_ditem_key(high), high->klen);
+		memcpy(h->high, bt_ditem_key(high), high->klen);
 }
 
 /* Down to the leaf, making the path dirty. Returns 1 when nothing needs a change. */
@@ -233,22 +233,23 @@ static int dirty_path(struct btree *t, const uint8_t *key, size_t klen, enum nee
 		d = d->items[i].child;
 	}
 	if (!rc)
-		set_hint(t, d, high);
+		set_hint(&t->hint[bt_hint_of(key)], d, high);
 	return rc;
 }
 
 static int find_spot(struct btree *t, const uint8_t *key, size_t klen, enum need need, struct spot *s, struct lcpfs_error *err)
 {
+	struct bt_hint *h = &t->hint[bt_hint_of(key)];
 	const struct bt_dnode *d;
 	int rc;
 
 	*s = (struct spot){ 0 };
-	if (!hint_fits(t, key, klen)) {
+	if (!hint_fits(h, key, klen)) {
 		rc = dirty_path(t, key, klen, need, s, err);
 		if (rc)
 			return rc < 0 ? rc : 0;
 	}
-	d = s->leaf = t->hint;
+	d = s->leaf = h->leaf;
 	/* the usual case of rising keys */
 	if (!d->n || bt_bytes_cmp(key, klen, bt_ditem_key(&d->items[d->n - 1]), d->items[d->n - 1].klen) > 0)
 		s->idx = d->n;
@@ -333,6 +334,23 @@ int btree_put(struct btree *t, const void *key, size_t klen, const void *val, si
 	}
 	leaf_changed(t, s.leaf);
 	return bt_fix_size(t, s.leaf, !s.exact && s.idx == s.leaf->n - 1, err);
+}
+
+int btree_edit(struct btree *t, const void *key, size_t klen, void (*edit)(void *arg, uint8_t *val, uint32_t vlen), void *arg,
+               struct lcpfs_error *err)
+{
+	struct bt_ditem *it;
+	struct spot s;
+	int rc = klen && klen <= KEY_MAX ? find_spot(t, key, klen, PRESENT, &s, err) : 1;
+
+	if (rc)
+		return rc;
+	if (!s.exact || !s.leaf)
+		return 1;
+	it = &s.leaf->items[s.idx];
+	edit(arg, bt_ditem_val(it), it->vlen);
+	leaf_changed(t, s.leaf);
+	return 0;
 }
 
 int btree_del(struct btree *t, const void *key, size_t klen, unsigned flags, struct lcpfs_error *err)

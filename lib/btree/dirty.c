@@ -87,8 +87,9 @@ void bt_dnode_free(struct btree *t, struct bt_dnode *d)
 	}
 	if (!d->level)
 		leaf_unlink(t, d);
-	if (t->hint == d)
-		t->hint = NULL;
+	for (unsigned i = 0; i < BT_HINTS; i++)
+		if (t->hint[i].leaf == d)
+			t->hint[i].leaf = NULL;
 	t->dirty_bytes -= d->weight;
 	base_put(d->base);
 	free(d->items);

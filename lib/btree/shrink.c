@@ -94,7 +94,7 @@ static int join(struct btree *t, struct bt_dnode *d, bool *done, struct lcpfs_er
 	rc = bt_dnode_move(t, r, 0, l, err);
 	if (rc)
 		return rc;
-	t->hint = NULL;
+	bt_hints_clear(t);
 	if (!l->level)
 		bt_leaf_touch(t, l);
 	bt_dnode_remove(t, p, MAX(i, j));
@@ -186,7 +186,7 @@ static int remove_empty(struct btree *t, struct bt_dnode *d, struct bt_dnode **n
 		rc = lower_left_edge(t, p, d->low, d->low_len, err);
 	if (rc)
 		return rc < 0 ? rc : 0;
-	t->hint = NULL;
+	bt_hints_clear(t);
 	bt_dnode_remove(t, p, i);
 	bt_dnode_free(t, d);
 	*next = p;
@@ -215,7 +215,7 @@ static int collapse_root(struct btree *t, struct lcpfs_error *err)
 	while (!rc && (d = t->droot) && d->level && d->n == 1) {
 		struct bt_ditem *it = &d->items[0];
 
-		t->hint = NULL;
+		bt_hints_clear(t);
 		t->droot = it->child;
 		if (it->child)
 			it->child->parent = NULL;

@@ -118,6 +118,16 @@ void inode_encode(const struct inode *i, uint8_t raw[INODE_LEN])
 	memcpy(raw, &d, sizeof d);
 }
 
+bool inode_raw_add_psize(uint8_t *raw, size_t len, uint64_t data_id, int64_t delta)
+{
+	uint8_t *psize = raw + offsetof(struct inode_disk, psize);
+
+	if (len < INODE_LEN || le_load(raw + offsetof(struct inode_disk, data_id), 8) != data_id)
+		return false;
+	le_store(psize, 8, le_load(psize, 8) + (uint64_t)delta);
+	return true;
+}
+
 static bool type_known(uint32_t mode)
 {
 	switch (mode & S_IFMT) {

@@ -63,6 +63,8 @@ struct inode {
 };
 enum { INODE_TLV_SYMLINK = 1 };
 void inode_encode(const struct inode *i, uint8_t raw[INODE_LEN]);
+/* The psize of an encoded inode changes by delta, if it has this content. false: it is another's, or no inode. */
+bool inode_raw_add_psize(uint8_t *raw, size_t len, uint64_t data_id, int64_t delta);
 /* Checks ranges: a known type of file, nsec < 10^9, size <= FILE_MAX, well-formed TLVs. tlv (may be NULL) = what follows. */
 int inode_decode(struct inode *out, const uint8_t *val, size_t len, const uint8_t **tlv, size_t *tlv_len, struct lcpfs_error *err);
 /* The symlink target inside TLVs; NULL: none. Not NUL-terminated. */

@@ -108,52 +108,80 @@ static uint32_t ratio_base(const struct rows *r, unsigned p, uint32_t c, uint32_
 	return ld(r->vals + r->at[i] + 4 * (size_t)(c - (p == P_RATIO ? 1 : 2)));
 }
 
+/* The columns one after the other, n numbers each: predictors read them many times. */
+static void columns_find(const struct rows *r, uint32_t *m)
+{
+	for (uint32_t i = 0; i < r->n; i++)
+		for (uint32_t c = 0; c < r->cols; c++)
+			m[(size_t)c * r->n + i] = ld(r->vals + r->at[i] + 4 * (size_t)c);
+}
+
+/* As guess(), of columns: v is the one to be predicted. */
+static inline uint32_t column_guess(const uint32_t *v, uint32_t n, unsigned p, uint32_t i, const struct ratio *q)
+{
+	switch (p) {
+	case P_PREV: return i ? v[i - 1] : 0;
+	case P_LEFT: return (v - n)[i];
+	case P_LEFT2: return (v - 2 * (size_t)n)[i];
+	case P_SUM: return i ? v[i - 1] + (v + n)[i - 1] : 0;
+	case P_RATIO: return ratio_guess(q, (v - n)[i]);
+	case P_RATIO2: return ratio_guess(q, (v - 2 * (size_t)n)[i]);
+	}
+	return 0;
+}
+
+#define STRETCH 64u /* rows between looks at the sum */
+
 /* With p known when it is compiled. */
-static inline __attribute__((always_inline)) uint64_t residues_of(const struct rows *r, unsigned p, uint32_t c, uint32_t *z)
+static inline __attribute__((always_inline)) uint64_t residues_of(const uint32_t *v, uint32_t n, unsigned p, uint32_t *z, uint64_t limit)
 {
 	struct ratio q = { 0 };
 	uint64_t bits = 0;
 
-	for (uint32_t i = 0; i < r->n; i++) {
-		uint32_t v = ld(r->vals + r->at[i] + 4 * (size_t)c);
+	for (uint32_t i = 0; i < n && bits < limit;) {
+		uint32_t end = MIN(n, i + STRETCH);
 
-		z[i] = zigzag(v - guess(r, p, c, i, &q));
-		if (p >= P_RATIO)
-			ratio_learn(&q, ratio_base(r, p, c, i), v, z[i]);
-		bits += z[i] ? 32u - (unsigned)__builtin_clz(z[i]) : 0;
+		for (; i < end; i++) {
+			z[i] = zigzag(v[i] - column_guess(v, n, p, i, &q));
+			if (p >= P_RATIO)
+				ratio_learn(&q, p == P_RATIO ? (v - n)[i] : (v - 2 * (size_t)n)[i], v[i], z[i]);
+			bits += z[i] ? 32u - (unsigned)__builtin_clz(z[i]) : 0;
+		}
 	}
 	return bits;
 }
 
-/* Residues of a column; the bits they have. */
-static uint64_t residues(const struct rows *r, unsigned p, uint32_t c, uint32_t *z)
+/* Residues of column v; the bits they have, or `limit` or more, and then z has not all of them. */
+static uint64_t residues(const uint32_t *v, uint32_t n, unsigned p, uint32_t *z, uint64_t limit)
 {
 	switch (p) {
-	case P_PREV: return residues_of(r, P_PREV, c, z);
-	case P_LEFT: return residues_of(r, P_LEFT, c, z);
-	case P_LEFT2: return residues_of(r, P_LEFT2, c, z);
-	case P_SUM: return residues_of(r, P_SUM, c, z);
-	case P_RATIO: return residues_of(r, P_RATIO, c, z);
-	case P_RATIO2: return residues_of(r, P_RATIO2, c, z);
+	case P_PREV: return residues_of(v, n, P_PREV, z, limit);
+	case P_LEFT: return residues_of(v, n, P_LEFT, z, limit);
+	case P_LEFT2: return residues_of(v, n, P_LEFT2, z, limit);
+	case P_SUM: return residues_of(v, n, P_SUM, z, limit);
+	case P_RATIO: return residues_of(v, n, P_RATIO, z, limit);
+	case P_RATIO2: return residues_of(v, n, P_RATIO2, z, limit);
 	}
-	return residues_of(r, P_NONE, c, z);
+	return residues_of(v, n, P_NONE, z, limit);
 }
 
-/* Most columns hardly change from row to row; only for the others are the predictors tried in turn. */
-static unsigned choose(const struct rows *r, uint32_t c, uint32_t *z)
+/* Most columns hardly change from row to row; only for the others are the predictors tried in turn. *z: the residues, in one of two places. */
+static unsigned choose(const uint32_t *v, uint32_t n, uint32_t c, uint32_t cols, uint32_t **z, uint32_t *other)
 {
-	uint64_t best = residues(r, P_PREV, c, z);
+	uint64_t best = residues(v, n, P_PREV, *z, UINT64_MAX);
 	unsigned found = P_PREV;
 
-	for (unsigned p = P_NONE; p < P_N && best > r->n; p++) {
-		uint64_t bits = p != P_PREV && allowed(p, c, r->cols) ? residues(r, p, c, z) : UINT64_MAX;
+	for (unsigned p = P_NONE; p < P_N && best > n; p++) {
+		uint64_t bits = p != P_PREV && allowed(p, c, cols) ? residues(v, n, p, other, best) : UINT64_MAX;
+		uint32_t *was = *z;
 
-		if (bits < best) {
-			best = bits;
-			found = p;
-		}
+		if (bits >= best)
+			continue;
+		best = bits;
+		found = p;
+		*z = other;
+		other = was;
 	}
-	residues(r, found, c, z);
 	return found;
 }
 
@@ -254,7 +282,7 @@ static uint32_t tail_len(const struct rows *r, uint32_t i, uint32_t vals_len)
 
 unsigned node_cols_encode(const uint8_t *body, size_t len, uint8_t *out)
 {
-	uint32_t at[ROWS_MAX], z[ROWS_MAX], n = 0, keys_len, width, vals_len;
+	uint32_t at[ROWS_MAX], za[ROWS_MAX], zb[ROWS_MAX], m[NODE_LIMIT / 4], n = 0, keys_len, width, vals_len;
 	size_t head = len <= NODE_LIMIT ? head_len(body, len, &n) : 0;
 	const uint8_t *key_ends = body + head, *keys = key_ends + 8 * (size_t)n;
 	struct rows r = { .n = n, .ends = key_ends + 4 * (size_t)n, .at = at };
@@ -280,8 +308,11 @@ unsigned node_cols_encode(const uint8_t *body, size_t len, uint8_t *out)
 		memcpy(to, keys, keys_len);
 	preds = to + keys_len;
 	to = preds + r.cols;
+	columns_find(&r, m);
 	for (uint32_t c = 0; c < r.cols; c++, to += 4 * (size_t)n) {
-		preds[c] = (uint8_t)choose(&r, c, z);
+		uint32_t *z = za;
+
+		preds[c] = (uint8_t)choose(m + (size_t)c * n, n, c, r.cols, &z, zb);
 		for (uint32_t i = 0; i < n; i++)
 			plane_put(to, n, i, z[i]);
 	}

@@ -59,10 +59,11 @@ uint64_t twins_hash(uint64_t size, const uint8_t *p, size_t len)
 static bool grow(struct twins *t)
 {
 	size_t cap = t->cap ? t->cap * 2 : 1024;
-	struct twin *slot = cap * sizeof *slot <= t->max_bytes ? calloc(cap, sizeof *slot) : NULL;
+	struct twin *slot = cap * sizeof *slot <= t->max_bytes ? aligned_alloc(4096, cap * sizeof *slot) : NULL;
 
 	if (!slot)
 		return false;
+	memset(slot, 0, cap * sizeof *slot); /* pages that are read first and written later cost twice, and stop all threads */
 	for (size_t i = 0; i < t->cap; i++) {
 		size_t at = t->slot[i].hash & (cap - 1);
 
@@ -82,7 +83,7 @@ uint64_t twins_meet(struct twins *t, uint64_t hash, uint64_t ino)
 {
 	size_t at;
 
-	if (t->n * 2 >= t->cap && !t->full)
+	if (t->n * 4 >= t->cap * 3 && !t->full)
 		t->full = !grow(t);
 	if (!t->cap)
 		return 0;

@@ -8,6 +8,7 @@
 #include "zio/zio.h"
 #include "zio/zio_impl.h"
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
@@ -18,35 +19,37 @@ void *zio_buf_get(struct zio *z, size_t len)
 {
 	void *buf = NULL;
 
-	if (len >= SPARE_MIN) {
-		pthread_mutex_lock(&z->ctx_lock);
-		for (unsigned i = z->n_spare; i-- > 0 && !buf;) {
-			if (z->spare[i].len != len)
-				continue;
-			buf = z->spare[i].buf;
-			z->spare[i] = z->spare[--z->n_spare];
-			z->spare_bytes -= len;
-		}
-		pthread_mutex_unlock(&z->ctx_lock);
+	if (len < SPARE_MIN)
+		return malloc(len);
+	pthread_mutex_lock(&z->ctx_lock);
+	for (unsigned i = z->n_spare; i-- > 0 && !buf;) {
+		if (z->spare[i].cap < len || z->spare[i].cap / 2 > len)
+			continue;
+		buf = z->spare[i].buf;
+		z->spare_bytes -= z->spare[i].cap;
+		z->spare[i] = z->spare[--z->n_spare];
 	}
-	return buf ? buf : malloc(len);
+	pthread_mutex_unlock(&z->ctx_lock);
+	/* rounded up, so that it fits the next of about this length */
+	return buf ? buf : malloc(round_up(len, SPARE_MIN));
 }
 
-void zio_buf_put(struct zio *z, void *buf, size_t len)
+void zio_buf_put(struct zio *z, void *buf)
 {
+	size_t cap = buf ? malloc_usable_size(buf) : 0;
 	void *old[SPARES + 1] = { buf };
 	unsigned n = 1;
 
-	if (buf && len >= SPARE_MIN && len <= SPARE_BYTES) {
+	if (cap >= SPARE_MIN && cap <= SPARE_BYTES) {
 		pthread_mutex_lock(&z->ctx_lock);
-		for (n = 0; z->n_spare == SPARES || z->spare_bytes + len > SPARE_BYTES; n++) {
+		for (n = 0; z->n_spare == SPARES || z->spare_bytes + cap > SPARE_BYTES; n++) {
 			old[n] = z->spare[0].buf;
-			z->spare_bytes -= z->spare[0].len;
+			z->spare_bytes -= z->spare[0].cap;
 			memmove(z->spare, z->spare + 1, --z->n_spare * sizeof z->spare[0]);
 		}
 		z->spare[z->n_spare].buf = buf;
-		z->spare[z->n_spare++].len = len;
-		z->spare_bytes += len;
+		z->spare[z->n_spare++].cap = cap;
+		z->spare_bytes += cap;
 		pthread_mutex_unlock(&z->ctx_lock);
 	}
 	while (n--)
@@ -55,8 +58,8 @@ void zio_buf_put(struct zio *z, void *buf, size_t len)
 
 static void job_free(struct zio *z, struct zio_job *j)
 {
-	zio_buf_put(z, j->is_node ? NULL : j->buf, j->len);
-	zio_buf_put(z, j->stored, j->len);
+	zio_buf_put(z, j->is_node ? NULL : j->buf);
+	zio_buf_put(z, j->stored);
 	free(j->why);
 	free(j);
 }
@@ -96,10 +99,10 @@ static void job_pack(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
 	if (n) {
 		j->bp.comp = j->codec.id;
 		j->bp.psize = (uint32_t)n;
-		zio_buf_put(z, j->buf, j->len);
+		zio_buf_put(z, j->buf);
 		j->buf = NULL;
 	} else {
-		zio_buf_put(z, j->stored, j->len);
+		zio_buf_put(z, j->stored);
 		j->stored = j->buf;
 		j->buf = NULL;
 		j->bp.psize = j->bp.lsize;

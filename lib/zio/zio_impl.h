@@ -61,7 +61,7 @@ struct zio {
 
 	pthread_mutex_t ctx_lock;      /* decompression contexts for readers of any thread, spare buffers */
 	struct zio_ctx *free_ctx;
-	struct { void *buf; size_t len; } spare[SPARES];
+	struct { void *buf; size_t cap; } spare[SPARES];
 	unsigned n_spare;
 	size_t spare_bytes;
 	struct zio_stats stats;
@@ -79,8 +79,8 @@ int zio_node_pack(struct zio *z, struct codec_ctx *ctx, struct node_hdr *h, cons
                   struct blkptr *bp, struct lcpfs_error *err);
 /* The pipeline is broken for good, if it was not before. Called without z->lock. */
 void zio_fail(struct zio *z, int rc, const struct lcpfs_error *why);
-/* A buffer of len bytes, malloc'ed once, that is of no use any more; NULL: nothing. */
-void zio_buf_put(struct zio *z, void *buf, size_t len);
+/* A buffer, malloc'ed once, that is of no use any more; NULL: nothing. */
+void zio_buf_put(struct zio *z, void *buf);
 /* A codec context for this call; NULL when out of memory. */
 struct zio_ctx *zio_ctx_get(struct zio *z);
 void zio_ctx_put(struct zio *z, struct zio_ctx *c);

@@ -170,19 +170,24 @@ void zi_drop_all(struct zpl *z)
 		slot_clear(&z->icache[k]);
 }
 
+struct charge { uint64_t data_id; int64_t delta; bool owner; };
+
+static void add_psize(void *arg, uint8_t *val, uint32_t vlen)
+{
+	struct charge *c = arg;
+
+	c->owner = inode_raw_add_psize(val, vlen, c->data_id, c->delta);
+}
+
 /* Straight in the tree: reaping must not push the inodes at work out of the cache. */
 static int tree_add_psize(struct dataset *ds, uint64_t ino, uint64_t data_id, int64_t delta, bool *owner, struct lcpfs_error *err)
 {
-	struct zi e = { 0 };
-	int rc = load(ds, &e, ino, err);
+	struct charge c = { data_id, delta, false };
+	uint8_t key[9];
+	int rc = btree_edit(ds->tree, key, item_key(key, ITEM_INODE, ino), add_psize, &c, err);
 
-	*owner = !rc && e.i.data_id == data_id;
-	if (*owner) {
-		e.i.psize += (uint64_t)delta;
-		rc = slot_write(ds, &e, err);
-	}
-	free(e.tlv);
-	return rc == -LCPFS_ENOENT ? 0 : rc;
+	*owner = c.owner;
+	return rc < 0 ? rc : 0;
 }
 
 int zi_add_psize(struct dataset *ds, uint64_t ino, uint64_t data_id, int64_t delta, struct lcpfs_error *err)

@@ -65,7 +65,21 @@ static int put_slice(struct dataset *ds, const struct job *j, const struct pack_
 	rc = btree_put(ds->tree, key, item_key(key, ITEM_SLICE, e->data_id), raw, sizeof raw, NULL, 0, e->from ? 0 : BT_NEW, err);
 	if (!rc && e->from)
 		rc = pack_lower(ds, e->from, e->len, err);
-	return rc || !e->ino ? rc : zi_add_psize(ds, e->ino, e->data_id, s.charge, err);
+	return rc;
+}
+
+/* After the slices: each of the two goes through the tree in its order. */
+static int charge_inodes(struct dataset *ds, const struct job *j, struct lcpfs_error *err)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; !rc && i < j->n; i++) {
+		const struct pack_ent *e = &j->ent[i];
+
+		if (e->ino && !e->from)
+			rc = zi_add_psize(ds, e->ino, e->data_id, slice_charge(e->len, &j->bp), err);
+	}
+	return rc;
 }
 
 /* 0: yes; 1: what was moved is not where it was moved from any more. */
@@ -82,9 +96,10 @@ static int apply_pack(struct dataset *ds, const struct job *j, struct lcpfs_erro
 	uint8_t key[9], val[8];
 	uint64_t live = 0;
 	uint32_t n = 0;
+	int rc;
 
 	for (uint32_t i = 0; i < j->n; i++) {
-		int rc = still_there(ds, &j->ent[i], err);
+		rc = still_there(ds, &j->ent[i], err);
 
 		if (rc == 1)
 			continue;
@@ -97,6 +112,9 @@ static int apply_pack(struct dataset *ds, const struct job *j, struct lcpfs_erro
 	}
 	if (!n)
 		return spa_free(ds->spa, &j->bp, err);
+	rc = charge_inodes(ds, j, err);
+	if (rc)
+		return rc;
 	le_store(val, 4, live);
 	le_store(val + 4, 4, n);
 	zpl_count_block(ds, &j->bp, 1);

@@ -121,7 +121,7 @@ int pack_close(struct dataset *ds, struct lcpfs_error *err)
 	if (!n)
 		return 0;
 	ent = malloc(n * sizeof *ent);
-	block = malloc(len);
+	block = zio_buf_get(ds->spa->zio, len);
 	rc = ent && block ? dmu_new_number(ds, &id, err) : lcpfs_nomem(err);
 	if (rc) {
 		free(ent);

@@ -362,6 +362,45 @@ TEST(leaves_that_fail_stay)
 	mem_fini(&ms);
 }
 
+static void double_it(void *arg, uint8_t *val, uint32_t vlen)
+{
+	(void)arg;
+	if (vlen >= 8)
+		be64_store(val, 2 * be64_load(val));
+}
+
+TEST(edit_in_place)
+{
+	struct memstore ms;
+	struct btree *t = fresh(&ms, 4 << 20);
+	struct bt_cursor c = { 0 };
+	uint64_t bad = 0, n = 0;
+	uint8_t key[8];
+	int rc;
+
+	for (uint64_t i = 0; i < 10000; i++)
+		put_number(t, i, 20);
+	ok(!btree_write(t, NULL));
+	be64_store(key, 10000);
+	is_int(btree_edit(t, key, 8, double_it, NULL, NULL), 1);
+	is_int(btree_edit(t, key, 0, double_it, NULL, NULL), 1);
+	ok(!btree_is_dirty(t)); /* what is not there changes nothing */
+	for (uint64_t i = 0; i < 10000; i += 3) {
+		be64_store(key, i);
+		bad += btree_edit(t, key, 8, double_it, NULL, NULL) != 0;
+	}
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (rc = btree_seek(t, &c, "", 0, NULL); !rc; rc = btree_next(&c, NULL), n++)
+			bad += be64_load(c.item.val) != be64_load(c.item.key) * (be64_load(c.item.key) % 3 ? 3 : 6);
+		btree_cursor_close(&c);
+		ok(!btree_write(t, NULL) && mem_exact(&ms, btree_root(t)) && !ms.wrong_kill);
+	}
+	is_int(n, 20000);
+	is_int(bad, 0);
+	btree_close(t);
+	mem_fini(&ms);
+}
+
 TEST(ascending_fills)
 {
 	struct memstore ms;
@@ -776,5 +815,5 @@ TEST(foreign_in_cache)
 	mem_fini(&ms);
 }
 
-TAP_MAIN(T(random), T(leaves_that_fail_stay), T(ascending_fills), T(delete_orders), T(tall), T(foreign_in_cache),
+TAP_MAIN(T(random), T(leaves_that_fail_stay), T(edit_in_place), T(ascending_fills), T(delete_orders), T(tall), T(foreign_in_cache),
     T(delete_while_iterating), T(arguments), T(bulk), T(unreadable), T(collapse_to_clean), T(misplaced))
