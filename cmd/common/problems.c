@@ -3,6 +3,11 @@
 #include "common/problems.h"
 #include <inttypes.h>
 
+const char *problem_class(const struct lcpfs_problem_kind *k)
+{
+	return k->cls == LCPFS_REPAIR_SAFE ? "safe" : k->cls == LCPFS_REPAIR_LOSSY ? "lossy" : "none";
+}
+
 static void show_json(const struct problems *pr, const struct lcpfs_problem *p)
 {
 	struct cmd_json j;
@@ -26,6 +31,13 @@ static void show_json(const struct problems *pr, const struct lcpfs_problem *p)
 		cmd_json_u64(&j, "addr", p->addr);
 	cmd_json_name(&j, "text", p->text);
 	cmd_json_bool(&j, "repairable", p->repairable);
+	if (p->kind) {
+		cmd_json_str(&j, "class", problem_class(p->kind));
+		cmd_json_str(&j, "repair", p->kind->repair);
+		cmd_json_str(&j, "note", p->kind->note);
+	}
+	if (p->device)
+		cmd_json_name(&j, "device", p->device);
 	cmd_json_finish(&j);
 }
 

@@ -7,4 +7,6 @@
 struct problems { const char *pool; uint64_t n; bool quiet; };
 /* An lcpfs_problem_fn; arg: a struct problems. A line on standard output, or a JSON object. */
 void problem_show(void *arg, const struct lcpfs_problem *p);
+/* "safe", "lossy" or "none". */
+const char *problem_class(const struct lcpfs_problem_kind *k);
 #endif

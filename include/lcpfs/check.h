@@ -8,6 +8,22 @@
 extern "C" {
 #endif
 
+/*
+ * What a repair of a problem costs. SAFE: it follows from other data, nothing is lost. LOSSY: something is lost or moved, and only there. NONE: there is
+ * no repair.
+ */
+enum lcpfs_repair_class { LCPFS_REPAIR_SAFE = 1, LCPFS_REPAIR_LOSSY, LCPFS_REPAIR_NONE };
+/* A row of the table of problems: i = 0, 1, ... until NULL. */
+struct lcpfs_problem_kind {
+	const char *code;     /* stable, "block-csum", "dirent-no-inode" ... */
+	unsigned phase;       /* fsck: 0-5; scrub: 2 */
+	enum lcpfs_repair_class cls;
+	const char *text;     /* the sentence that begins a finding's text */
+	const char *repair;   /* what a repair does; "" */
+	const char *note;     /* what a person should know; "" */
+};
+const struct lcpfs_problem_kind *lcpfs_problem_kind(unsigned i);
+
 /* One finding. */
 struct lcpfs_problem {
 	const char *code;     /* stable, "block-csum", "dirent-no-inode" ... */
@@ -17,7 +33,9 @@ struct lcpfs_problem {
 	uint64_t ino, offset, length; /* 0: not known */
 	uint64_t addr;        /* 0: none */
 	const char *text;     /* a sentence */
-	bool repairable;      /* lcpfs_fsck_repair puts it right */
+	bool repairable;      /* lcpfs_fsck_repair puts it right, where the class is allowed */
+	const struct lcpfs_problem_kind *kind;
+	const char *device;   /* what was checked */
 };
 typedef void lcpfs_problem_fn(void *arg, const struct lcpfs_problem *p);
 
@@ -30,7 +48,10 @@ struct lcpfs_check_opts {
 	 */
 	bool map;
 	bool decode;          /* scrub: a block is good only if it also decodes */
+	enum lcpfs_repair_class repair; /* lcpfs_fsck_repair: what may be done; 0: SAFE, or with rebuild_space nothing else */
+	bool rebuild_space;   /* lcpfs_fsck_repair: make the space tree anew in any case */
 	lcpfs_problem_fn *problem;
+	void (*plan)(void *arg); /* lcpfs_fsck_repair: a check is over, and what it found is going to be repaired; may be NULL */
 	lcpfs_progress_fn *progress;
 	void *arg;
 };
@@ -42,15 +63,21 @@ int lcpfs_fsck(const char *path, const struct lcpfs_open_opts *oo, const struct 
 int lcpfs_fsck_dev(struct lcpfs_blockdev *dev, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o, uint64_t *problems, struct lcpfs_error *err);
 
 /*
- * Check; put right what can be without a loss, as one transaction; check again. Repaired are data that follow from others: the numbers of references to shared
- * blocks and contents. Where space is damaged nothing is written. `again` (may be NULL) is called before every check but the first.
+ * Check; carry out what is allowed of the repairs, in rounds, until nothing is left to do; check what would be committed, and commit it only when it is
+ * cleaner; check again. All of it is one commit, the one before it stays whole (lcpfs_fsck_undo). Problems that only another commit ends (of the commit
+ * before the newest one) bring a second one. `again` (may be NULL) is called before every check but the first that tells of problems.
  */
 struct lcpfs_repair_stats {
-	uint64_t found, fixed, left; /* problems of the first check; repairs made; problems of the last check */
-	bool refused;                /* there was something to repair, and writing was not safe */
+	uint64_t found, fixed, left; /* problems of the first check; those that are gone; problems of the last check */
+	uint64_t steps;              /* changes made */
+	unsigned rounds;
+	bool refused;                /* the result would not have been cleaner: nothing was committed */
 };
 int lcpfs_fsck_repair(const char *path, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o, void (*again)(void *arg, uint64_t fixed),
                       struct lcpfs_repair_stats *st, struct lcpfs_error *err);
+/* Back to the state before the last repair. -LCPFS_ENOENT: there was none, or other commits followed it. */
+struct lcpfs_undo_stats { uint64_t txg; int64_t time_s; }; /* of the state gone back to; when the repair was */
+int lcpfs_fsck_undo(const char *path, const struct lcpfs_open_opts *oo, struct lcpfs_undo_stats *st, struct lcpfs_error *err);
 
 /*
  * Structures as lines of text. what: "labels", "uberblocks", "config", "pool" (items of the pool tree), "space", "tree:DATASET" (items),

@@ -87,6 +87,13 @@ int btree_edit(struct btree *t, const void *key, size_t klen, void (*edit)(void 
 
 /* A number that is another after every put and delete that changed something, also one that failed half-way. */
 uint64_t btree_edits(const struct btree *t);
+
+/*
+ * The node of this level whose range begins at `low` goes, without a look at it, and all below with it: its own pointer is killed, what it led to is
+ * in no tree any more. 1: there is no such node.
+ */
+int btree_drop(struct btree *t, unsigned level, const void *low, size_t llen, struct lcpfs_error *err);
+
 bool btree_is_dirty(const struct btree *t);
 size_t btree_dirty_bytes(const struct btree *t); /* memory */
 /* Write all dirty nodes bottom-up; the tree is clean after. */

@@ -4,7 +4,7 @@
  * what an open handle has changed and not committed.
  *
  * Invariants
- *  (1) Nothing is written, whatever is found: a check makes a plan, which is carried out after it (fsck_repair.c).
+ *  (1) Nothing is written, whatever is found: a check makes a plan (plan.h), which is carried out after it (repair.c).
  *  (2) No walk visits a node twice: a child must begin where its parent says, and fences of one level ascend.
  *  (3) What is not known to hold of the pool is looked up, not assumed: ids, names and counts come from tables filled by one pass.
  */
@@ -12,6 +12,7 @@
 #define CHECK_IMPL_H
 #include "base/error.h"
 #include "base/util.h"
+#include "check/plan.h"
 #include "check/problems.h"
 #include "format/pack.h"
 #include "lcpfs/check.h"
@@ -35,15 +36,11 @@ struct ck_snaptxg { uint64_t ds, txg, id; };
 struct ck_dead { uint64_t ds, upper, blocks, psize; };
 struct ck_prop { uint64_t ds; bool family; };
 
-/* What can be put right without a loss: data that follow from others. */
-enum ck_fix_kind { FIX_REF /* addr -> extra references */, FIX_DATAREF /* dataset, content -> extra sharers */ };
-struct ck_fix { enum ck_fix_kind kind; uint64_t a, b, value; };
-
 struct ck_pending;
 struct check {
 	struct spa *spa;
 	const struct lcpfs_check_opts *o;
-	uint64_t problems;
+	uint64_t problems, shallow; /* found; of these in labels and config */
 	struct uberblock ub;
 	struct btree_store store;  /* reads blocks, caches nothing */
 	size_t budget;             /* bytes for queues and bitmaps */
@@ -57,9 +54,9 @@ struct check {
 	struct ck_pending *pending; size_t n_pending, cap_pending; /* findings that still lack a path */
 	uint64_t path_budget;      /* directory entries that may still be read for paths */
 
-	bool repair;               /* a plan is wanted */
-	bool unsafe;               /* something was found that forbids writing */
-	struct ck_fix *fix; size_t n_fix, cap_fix; /* as many as memory allows: what is left out is found again by the next check */
+	struct ck_plan *plan;      /* NULL: none is wanted */
+	bool result;               /* the roots are not published yet: labels and config are not looked at */
+	const char *device;        /* for messages */
 
 	const char *phase;
 	uint64_t entries, bytes, last_tick_ns;
@@ -77,6 +74,7 @@ struct ck_where {
 	const struct ck_ds *ds;
 	const char *path;
 	uint64_t ino, offset, length, addr;
+	bool stays;                /* whatever the table says, this one is not repaired */
 };
 /*
  * Tell of a finding; the text is its sentence, followed by ": " and what fmt says. One with ds and ino but no path is kept
@@ -84,8 +82,10 @@ struct ck_where {
  */
 void ck_report(struct check *ck, enum problem_id id, const struct ck_where *w, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 int ck_flush(struct check *ck, struct lcpfs_error *err);
-/* This should be: into the plan, where one is wanted. */
-int ck_fix(struct check *ck, enum ck_fix_kind kind, uint64_t a, uint64_t b, uint64_t value, struct lcpfs_error *err);
+/* The rows of the problem table. */
+extern const struct lcpfs_problem_kind ck_kinds[P_N];
+/* Does the block lie in a chunk, where one may begin? */
+bool ck_addr_ok(const struct check *ck, const struct blkptr *bp);
 enum problem_id ck_problem_of(const struct blkptr *bp, int rc); /* code of a block that cannot be had */
 /* More was done; about 10 times a second the caller's progress hook. -LCPFS_ECANCEL. */
 int ck_tick(struct check *ck, uint64_t entries, uint64_t bytes, struct lcpfs_error *err);
@@ -155,6 +155,14 @@ int fsck_blocks(struct check *ck, struct lcpfs_error *err);                     
 int fsck_records(struct check *ck, struct lcpfs_error *err);                             /* P4 but for what needs P5 */
 int fsck_diffs(struct check *ck, struct lcpfs_error *err);                               /* P4's comparison of trees */
 int fsck_tree(struct check *ck, struct ck_ds *ds, struct lcpfs_error *err);              /* P5 of one tree */
-/* P7: the plan as one transaction on the state that was checked; 1: the pool has another state by now, nothing was done. */
-int fsck_repair(const struct check *ck, const char *path, const struct lcpfs_open_opts *oo, struct lcpfs_error *err);
+/* All phases but the labels', on what ck->spa and ck->ub say. */
+int fsck_phases(struct check *ck, struct lcpfs_error *err);
+/* Labels, then the pool opened for reading; dev is owned. */
+int fsck_check(struct check *ck, struct lcpfs_blockdev *dev, const struct lcpfs_open_opts *oo, struct lcpfs_error *err);
+
+/* apply.c: the steps of a plan, in memory. *steps: those carried out; what the pool is too damaged for is left out. */
+int plan_apply(const struct ck_plan *p, struct spa *s, uint64_t *steps, struct lcpfs_error *err);
+/* history.c: the record of a repair: *base: the commit it began with, when commit ub is one; 1: it is none. */
+int history_put(struct spa *s, uint64_t base, uint64_t problems, struct lcpfs_error *err);
+int history_get(struct spa *s, uint64_t *base, int64_t *time_s, struct lcpfs_error *err);
 #endif

@@ -24,10 +24,11 @@ static int trees(struct check *ck, struct lcpfs_error *err)
 	return rc;
 }
 
-static int phases(struct check *ck, struct lcpfs_error *err)
+int fsck_phases(struct check *ck, struct lcpfs_error *err)
 {
-	int rc = fsck_config(ck, err);
+	int rc = ck->result ? 0 : fsck_config(ck, err);
 
+	ck->shallow = ck->problems;
 	ck->phase = "records";
 	if (!rc)
 		rc = ck_load(ck, true, err);
@@ -64,16 +65,25 @@ static int open_pool(struct check *ck, struct lcpfs_blockdev *dev, const struct 
 	return rc;
 }
 
-static int check_dev(struct check *ck, struct lcpfs_blockdev *dev, const struct lcpfs_open_opts *oo, struct lcpfs_error *err)
+/* What is known before the pool is open goes on with it. */
+static void take_spa(struct check *ck, struct spa *spa)
+{
+	struct check before = *ck;
+
+	ck_init(ck, spa, before.o);
+	ck->problems = before.problems;
+	ck->plan = before.plan;
+	ck->labeled = before.labeled;
+}
+
+int fsck_check(struct check *ck, struct lcpfs_blockdev *dev, const struct lcpfs_open_opts *oo, struct lcpfs_error *err)
 {
 	bool live = oo && (oo->flags & LCPFS_OPEN_LIVE);
-	const struct lcpfs_check_opts *o = ck->o;
 	struct lcpfs_pool *p = NULL;
-	bool repair, unsafe;
-	uint64_t so_far;
 	int rc = live ? 0 : blockdev_lock(dev, false, err);
 
 	ck->phase = "labels";
+	ck->device = dev->name;
 	if (!rc)
 		rc = fsck_labels(ck, dev, err);
 	if (rc) {
@@ -83,15 +93,10 @@ static int check_dev(struct check *ck, struct lcpfs_blockdev *dev, const struct 
 	rc = open_pool(ck, dev, oo, &p, err);
 	if (rc)
 		return MIN(rc, 0);
-	so_far = ck->problems;
-	repair = ck->repair;
-	unsafe = ck->unsafe;
-	ck_init(ck, p->spa, o);
-	ck->problems = so_far;
-	ck->repair = repair;
-	ck->unsafe = unsafe;
-	rc = phases(ck, err);
+	take_spa(ck, p->spa);
+	rc = fsck_phases(ck, err);
 	lcpfs_pool_close(p, NULL);
+	ck->spa = NULL;
 	return rc;
 }
 
@@ -107,7 +112,7 @@ int lcpfs_fsck_dev(struct lcpfs_blockdev *dev, const struct lcpfs_open_opts *oo,
 		return lcpfs_nomem(err);
 	}
 	ck_init(ck, NULL, o);
-	rc = check_dev(ck, dev, oo, err);
+	rc = fsck_check(ck, dev, oo, err);
 	*problems = ck->problems;
 	ck_fini(ck);
 	free(ck);
@@ -122,45 +127,4 @@ int lcpfs_fsck(const char *path, const struct lcpfs_open_opts *oo, const struct 
 
 	*problems = 0;
 	return rc ? rc : lcpfs_fsck_dev(dev, oo, o, problems, err);
-}
-
-static int check_path(struct check *ck, const char *path, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o,
-                      struct lcpfs_error *err)
-{
-	struct lcpfs_blockdev *dev;
-	int rc = lcpfs_blockdev_open(&dev, path, 0, err);
-
-	ck_init(ck, NULL, o);
-	ck->repair = true;
-	return rc ? rc : check_dev(ck, dev, oo, err);
-}
-
-/* A plan that memory cut short, or another process in between, makes another round. */
-#define ROUNDS_MAX 64u
-
-int lcpfs_fsck_repair(const char *path, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o, void (*again)(void *arg, uint64_t fixed),
-                      struct lcpfs_repair_stats *st, struct lcpfs_error *err)
-{
-	struct check *ck = malloc(sizeof *ck);
-	bool more = true;
-	int rc = ck ? 0 : lcpfs_nomem(err);
-
-	*st = (struct lcpfs_repair_stats){ 0 };
-	for (unsigned round = 0; !rc && more; round++) {
-		if (round && again)
-			again(o ? o->arg : NULL, st->fixed);
-		rc = check_path(ck, path, oo, o, err);
-		st->found = round ? st->found : ck->problems;
-		st->left = ck->problems;
-		st->refused = ck->n_fix && ck->unsafe;
-		more = !rc && ck->n_fix && !ck->unsafe && round < ROUNDS_MAX;
-		if (more)
-			rc = fsck_repair(ck, path, oo, err);
-		if (more && !rc)
-			st->fixed += ck->n_fix;
-		rc = MIN(rc, 0);
-		ck_fini(ck);
-	}
-	free(ck);
-	return rc;
 }

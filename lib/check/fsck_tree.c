@@ -14,6 +14,7 @@ void ck_tree_bad_item(struct tree_check *t, const struct bt_item *it, const char
 	end = strstr(text, " to ");
 	if (end)
 		*end = 0;
+	ck_plan_del(t->ck, P_ITEM_BAD, t->d, it->key, it->klen, BT_KEEP_PTRS);
 	TREE_REPORT(t, P_ITEM_BAD, of_inode ? be64_load(it->key + 1) : 0, "%s%s%s", text + strlen("items from "), *why ? ": " : "", why);
 }
 
@@ -77,6 +78,7 @@ static int on_bad(void *arg, const struct blkptr *bp, const struct ck_key *low, 
 
 	(void)err;
 	t->holes = true;
+	ck_plan_drop(t->ck, ck_problem_of(bp, rc), t->d, bp->level, low->p, low->len);
 	if (!t->d->unsound) {
 		struct ck_where w = { .ds = t->d, .addr = bp->addr };
 
@@ -91,22 +93,34 @@ static void check_counts(struct tree_check *t)
 	const struct ck_ds *d = t->d;
 	const struct dsrec *r = &d->rec;
 
-	if (r->ref_psize != d->ref_psize || r->ref_lsize != d->ref_lsize || r->ref_blocks != d->ref_blocks || r->n_inodes != d->n_inodes)
+	if (r->ref_psize != d->ref_psize || r->ref_lsize != d->ref_lsize || r->ref_blocks != d->ref_blocks || r->n_inodes != d->n_inodes) {
+		ck_plan_rec(t->ck, P_REF_COUNTS, d, FR_PSIZE, d->ref_psize);
+		ck_plan_rec(t->ck, P_REF_COUNTS, d, FR_LSIZE, d->ref_lsize);
+		ck_plan_rec(t->ck, P_REF_COUNTS, d, FR_BLOCKS, d->ref_blocks);
+		ck_plan_rec(t->ck, P_REF_COUNTS, d, FR_INODES, d->n_inodes);
 		TREE_REPORT(t, P_REF_COUNTS, 0, "%" PRIu64 " blocks of %" PRIu64 " (%" PRIu64 ") bytes, %" PRIu64 " inodes; there are %"
 		    PRIu64 " of %" PRIu64 " (%" PRIu64 ") and %" PRIu64, r->ref_blocks, r->ref_lsize, r->ref_psize, r->n_inodes,
 		    d->ref_blocks, d->ref_lsize, d->ref_psize, d->n_inodes);
-	if (t->have_info && t->info.n_files != d->n_inodes)
+	}
+	if (t->have_info && t->info.n_files != d->n_inodes) {
+		ck_plan_set(t->ck, P_DSINFO_FILES, d, FIX_INFO, FD_FILES, d->n_inodes, 0);
 		TREE_REPORT(t, P_DSINFO_FILES, 0, "%" PRIu64 ", counted %" PRIu64, t->info.n_files, d->n_inodes);
+	}
 }
 
 static void check_info(struct tree_check *t)
 {
+	uint64_t top = MAX(t->top_info, t->d->rec.group != DS_GROUP_NONE ? t->top_rec : 0);
+
 	if (!t->have_info) {
+		ck_plan_set(t->ck, P_DSINFO_MISSING, t->d, FIX_INFO, FD_MAKE, top + 1, 0);
 		TREE_REPORT(t, P_DSINFO_MISSING, 0, NULL);
 		return;
 	}
-	if (t->top_info >= t->info.next_seq || (t->d->rec.group != DS_GROUP_NONE && t->top_rec >= t->info.next_seq))
-		TREE_REPORT(t, P_DSINFO_SEQ, 0, "next %" PRIu64 ", in use %" PRIu64, t->info.next_seq, MAX(t->top_info, t->top_rec));
+	if (top < t->info.next_seq)
+		return;
+	ck_plan_set(t->ck, P_DSINFO_SEQ, t->d, FIX_INFO, FD_SEQ, top + 1, 0);
+	TREE_REPORT(t, P_DSINFO_SEQ, 0, "next %" PRIu64 ", in use %" PRIu64, t->info.next_seq, top);
 }
 
 static void tree_fini(struct tree_check *t)
@@ -119,6 +133,7 @@ static void tree_fini(struct tree_check *t)
 	free(t->linked);
 	free(t->xattrs);
 	free(t->orphan);
+	free(t->rename);
 }
 
 static int at_end(struct tree_check *t, struct lcpfs_error *err)
@@ -129,7 +144,8 @@ static int at_end(struct tree_check *t, struct lcpfs_error *err)
 		return 0;
 	check_info(t);
 	rc = ck_content_end(t, err);
-	ck_names_end(t);
+	if (!rc)
+		rc = ck_names_end(t, err);
 	check_counts(t);
 	return rc;
 }

@@ -35,6 +35,11 @@ struct tree_check {
 	struct ck_linked *linked; size_t n_linked, cap_linked;
 	struct ck_xattrs *xattrs; size_t n_xattrs, cap_xattrs;
 	uint64_t *orphan; size_t n_orphan, cap_orphan;
+	/* for a plan: */
+	uint64_t ext_off, ext_birth;  /* the extent before */
+	uint64_t bare_ino; uint32_t bare_n; /* an inode that says it has no attributes, and how many it has */
+	struct ck_rename { uint64_t ino, dir; enum ck_rename_what { NAME_PARENT, NAME_ONE, NAME_NONE, NAME_LINKS } what; } *rename;
+	size_t n_rename, cap_rename;
 	size_t near_slice, near_ext, near_ino; /* where ck_find found what was looked for last */
 };
 
@@ -79,6 +84,8 @@ static inline __attribute__((always_inline)) size_t ck_find(const void *array, s
 /* A finding about an inode of this tree (ino 0: none). */
 #define TREE_REPORT(t, id, inum, ...) \
 	ck_report((t)->ck, id, &(struct ck_where){ .ds = (t)->d, .ino = (inum) }, __VA_ARGS__)
+#define TREE_SET(t, id, field, inum, value) ck_plan_set((t)->ck, id, (t)->d, FIX_INODE, field, inum, value)
+#define TREE_DEL(t, id, it) ck_plan_del((t)->ck, id, (t)->d, (it)->key, (it)->klen, 0)
 void ck_tree_bad_item(struct tree_check *t, const struct bt_item *it, const char *why);
 /* A number in use. */
 void ck_tree_number(struct tree_check *t, uint64_t n);
@@ -90,10 +97,21 @@ int ck_content_pack(struct tree_check *t, const struct bt_item *it, struct lcpfs
 int ck_content_packs_end(struct tree_check *t, struct lcpfs_error *err); /* no more packs */
 struct ck_slice *ck_content_find_slice(struct tree_check *t, uint64_t data_id);
 struct ck_extents *ck_content_find_extents(struct tree_check *t, uint64_t data_id);
-void ck_content_check_inode(struct tree_check *t, uint64_t ino, const struct inode *i);
-void ck_content_check_xattr(struct tree_check *t, uint64_t ino, uint64_t data_id, uint64_t size);
+int ck_content_check_inode(struct tree_check *t, uint64_t ino, const struct inode *i, struct lcpfs_error *err);
+void ck_content_check_xattr(struct tree_check *t, const struct bt_item *it);
 int ck_content_dataref(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
 int ck_content_end(struct tree_check *t, struct lcpfs_error *err);
+
+/* repair_content.c: what is to be done about contents */
+void plan_slice_del(struct tree_check *t, enum problem_id id, uint64_t data_id);
+/* Extents of this content that begin at `from` or later. */
+int plan_extents_del(struct tree_check *t, enum problem_id id, uint64_t data_id, uint64_t from, struct lcpfs_error *err);
+/* The content goes on beyond the size of its file. */
+int plan_extents_cut(struct tree_check *t, uint64_t ino, uint64_t data_id, uint64_t size, struct lcpfs_error *err);
+/* The slices first .. last of by_pack, all in this pack: to where its own table has them. */
+int plan_repack(struct tree_check *t, uint64_t pack_id, const struct blkptr *bp, size_t first, size_t last, struct lcpfs_error *err);
+/* repair_names.c: what is to be done about t->rename, which needs another look at all names. */
+int plan_names(struct tree_check *t, struct lcpfs_error *err);
 
 /* fsck_names.c */
 int ck_names_inode(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
@@ -101,5 +119,5 @@ int ck_names_link(struct tree_check *t, const struct bt_item *it, struct lcpfs_e
 int ck_names_xattr(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
 int ck_names_dirent(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
 int ck_names_orphan(struct tree_check *t, const struct bt_item *it, struct lcpfs_error *err);
-void ck_names_end(struct tree_check *t);
+int ck_names_end(struct tree_check *t, struct lcpfs_error *err);
 #endif

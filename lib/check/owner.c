@@ -44,6 +44,7 @@ const char *ck_tree_name(const struct check *ck, uint32_t ds)
 static void tell(struct owner *o, struct damage *d, struct ck_where *w, const char *what)
 {
 	w->ds = o->ds;
+	w->stays = d->bp.kind != PTR_NODE;
 	w->addr = d->bp.addr;
 	d->told = true;
 	ck_report(o->ck, ck_problem_of(&d->bp, d->rc), w, "%s%s%s", d->why, what[0] ? ", " : "", what);
@@ -235,7 +236,7 @@ int owner_report(struct check *ck, struct damage *dmg, size_t n, struct lcpfs_er
 		rc = of_dataset(&o, err);
 	}
 	for (size_t i = 0; !rc && i < n; i++) {
-		struct ck_where w = { .addr = dmg[i].bp.addr };
+		struct ck_where w = { .addr = dmg[i].bp.addr, .stays = true };
 
 		if (!dmg[i].told)
 			ck_report(ck, ck_problem_of(&dmg[i].bp, dmg[i].rc), &w, "%s, in %s", dmg[i].why, ck_tree_name(ck, dmg[i].ds));

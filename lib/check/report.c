@@ -10,11 +10,16 @@
 #define TICK_NS 100000000u
 #define PATH_BUDGET (UINT64_C(1) << 26)
 
-static const struct { unsigned phase; const char *code, *text; } table[] = {
-#define X(id, phase, code, text) { phase, code, text },
+const struct lcpfs_problem_kind ck_kinds[P_N] = {
+#define X(id, phase, code, cls, text, does, note) { code, phase, LCPFS_REPAIR_##cls, text, does, note },
 	CHECK_PROBLEMS(X)
 #undef X
 };
+
+const struct lcpfs_problem_kind *lcpfs_problem_kind(unsigned i)
+{
+	return i < P_N ? &ck_kinds[i] : NULL;
+}
 
 struct ck_pending {
 	enum problem_id id;
@@ -37,6 +42,8 @@ void ck_init(struct check *ck, struct spa *spa, const struct lcpfs_check_opts *o
 	*ck = (struct check){ .spa = spa, .o = o ? o : &none, .store = { .ops = &store_ops }, .path_budget = PATH_BUDGET };
 	if (spa)
 		ck->budget = spa->memory / 4;
+	if (spa)
+		ck->device = spa->name;
 	if (ub)
 		ck->ub = *ub;
 }
@@ -61,7 +68,6 @@ void ck_fini(struct check *ck)
 	free(ck->dead);
 	free(ck->props);
 	free(ck->pending);
-	free(ck->fix);
 }
 
 bool ck_grow(void **p, size_t *cap, size_t n, size_t size)
@@ -79,37 +85,21 @@ bool ck_grow(void **p, size_t *cap, size_t n, size_t size)
 	return true;
 }
 
-/* Snapshots do not change, so what is wrong in one stays. */
+/* Snapshots do not change, so what is wrong in one stays. Blocks of no dataset are the pool's own, or lead to no file that is known. */
 static bool repairable(enum problem_id id, const struct ck_where *w)
 {
-	return id == P_REF_COUNT || (id == P_DATAREF_COUNT && w->ds && w->ds->rec.kind != DS_SNAPSHOT);
-}
+	bool snap = w->ds && (w->ds->rec.kind == DS_SNAPSHOT || w->ds->rec.kind == DS_HIDDEN);
 
-/* Where space is not what it seems to be, a change could go over what is in use. */
-static bool forbids_writing(enum problem_id id)
-{
-	return id == P_POOL_OPEN || id == P_BLOCK_SHARED || id == P_BLOCK_ADDR || id == P_SPACE_FREE || id == P_SPACE_NODE ||
-	    id == P_SPACE_PAGE || id == P_SPACE_TREE;
-}
-
-int ck_fix(struct check *ck, enum ck_fix_kind kind, uint64_t a, uint64_t b, uint64_t value, struct lcpfs_error *err)
-{
-	struct ck_fix *f;
-
-	if (!ck->repair || ck->n_fix >= ck->budget / 8 / sizeof *f)
-		return 0;
-	f = CK_PUSH(ck->fix, ck->n_fix, ck->cap_fix);
-	if (!f)
-		return lcpfs_nomem(err);
-	*f = (struct ck_fix){ kind, a, b, value };
-	return 0;
+	if (w->stays || ck_kinds[id].cls == LCPFS_REPAIR_NONE)
+		return false;
+	return !(snap && (ck_kinds[id].phase == 5 || ck_kinds[id].phase == 2)) || id == P_REF_COUNTS;
 }
 
 static void tell(struct check *ck, enum problem_id id, const struct ck_where *w, const char *text)
 {
-	struct lcpfs_problem p = { .code = table[id].code, .phase = table[id].phase, .dataset = w->ds ? w->ds->name : NULL, .path = w->path,
+	struct lcpfs_problem p = { .code = ck_kinds[id].code, .phase = ck_kinds[id].phase, .dataset = w->ds ? w->ds->name : NULL, .path = w->path,
 		.ino = w->ino, .offset = w->offset, .length = w->length, .addr = w->addr, .text = text,
-		.repairable = repairable(id, w) };
+		.repairable = repairable(id, w), .kind = &ck_kinds[id], .device = ck->device };
 
 	if (ck->o->problem)
 		ck->o->problem(ck->o->arg, &p);
@@ -135,11 +125,11 @@ void ck_report(struct check *ck, enum problem_id id, const struct ck_where *w, c
 {
 	static const struct ck_where nowhere;
 	char text[600];
-	size_t n = (size_t)snprintf(text, sizeof text, "%s", table[id].text);
+	size_t n = (size_t)snprintf(text, sizeof text, "%s", ck_kinds[id].text);
 	va_list ap;
 
 	ck->problems++;
-	ck->unsafe |= forbids_writing(id);
+	ck_plan_told(ck, id);
 	if (!ck->o->problem)
 		return;
 	if (fmt && n + 3 < sizeof text) {
@@ -200,6 +190,15 @@ int ck_flush(struct check *ck, struct lcpfs_error *err)
 	}
 	pending_drop(ck);
 	return rc;
+}
+
+bool ck_addr_ok(const struct check *ck, const struct blkptr *bp)
+{
+	const struct cfg_chunk *c = config_chunk(vdev_config(ck->spa->vdev), ptr_chunk(bp));
+	unsigned shift = c && c->ashift > 9 ? c->ashift - 9u : 0;
+
+	return c && !(ptr_sector(bp) & ((1u << shift) - 1)) &&
+	    (uint64_t)ptr_sector(bp) + div_up(bp->psize, SECTOR) <= (uint64_t)c->col_units * (UNIT / SECTOR);
 }
 
 enum problem_id ck_problem_of(const struct blkptr *bp, int rc)

@@ -13,10 +13,14 @@ struct loader { struct check *ck; bool report; };
 static void bad_item(const struct loader *l, const struct bt_item *it, const char *why)
 {
 	struct buf b = { 0 };
+	bool stays = it->key[0] == TBL_DS || it->key[0] == TBL_REF;
+	struct ck_where w = { .stays = stays };
 
+	if (!stays && l->report)
+		ck_plan_del(l->ck, P_POOL_ITEM, NULL, it->key, it->klen, BT_KEEP_PTRS);
 	if (l->report) {
 		record_print(it->key, it->klen, NULL, 0, NULL, 0, &b);
-		ck_report(l->ck, P_POOL_ITEM, NULL, "%.*s%s", (int)MIN(b.len, (size_t)200), b.data ? (char *)b.data : "", why);
+		ck_report(l->ck, P_POOL_ITEM, &w, "%.*s%s", (int)MIN(b.len, (size_t)200), b.data ? (char *)b.data : "", why);
 	}
 	buf_fini(&b);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Open datasets: their trees, what happens when a pointer is given up, and their part of a commit. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
@@ -116,7 +118,21 @@ static int load_info(struct dataset *ds, struct lcpfs_error *err)
 	return rc < 0 ? rc : 0;
 }
 
-static int open_rec(struct spa *s, const struct dsrec *r, struct dataset **out, struct lcpfs_error *err)
+/* A name for messages, whatever there is. */
+static int name_it(struct spa *s, uint64_t id, bool damaged, struct buf *name, struct lcpfs_error *err)
+{
+	char number[32];
+	int rc = dmu_full_name(s, id, name, err);
+
+	if (rc && rc != -LCPFS_ENOMEM && damaged) {
+		buf_reset(name);
+		buf_add(name, number, (size_t)snprintf(number, sizeof number, "#%" PRIu64, id));
+		rc = 0;
+	}
+	return rc;
+}
+
+static int open_rec(struct spa *s, const struct dsrec *r, bool damaged, struct dataset **out, struct lcpfs_error *err)
 {
 	struct dataset *ds = calloc(1, sizeof *ds);
 	struct buf name = { 0 };
@@ -130,14 +146,15 @@ static int open_rec(struct spa *s, const struct dsrec *r, struct dataset **out, 
 	ds->store = (struct btree_store){ &ds_ops, s->arc };
 	ds->writable = s->writable && r->kind != DS_SNAPSHOT;
 	ds->refs = 1;
-	rc = dmu_full_name(s, r->id, &name, err);
+	rc = name_it(s, r->id, damaged, &name, err);
 	buf_u8(&name, 0);
 	ds->name = (char *)name.data;
-	if (!rc) {
+	if (!rc)
 		rc = name.failed ? lcpfs_nomem(err) : btree_open(&ds->tree, &ds->store, &r->root, r->guid, ds, err);
-	}
 	if (!rc)
 		rc = load_info(ds, err);
+	if (rc && rc != -LCPFS_ENOMEM && damaged && ds->tree)
+		rc = 0;
 	if (rc) {
 		ds_free(ds);
 		return rc;
@@ -147,7 +164,7 @@ static int open_rec(struct spa *s, const struct dsrec *r, struct dataset **out, 
 	return 0;
 }
 
-int dmu_open_id(struct spa *s, uint64_t id, struct dataset **out, struct lcpfs_error *err)
+static int open_id(struct spa *s, uint64_t id, bool damaged, struct dataset **out, struct lcpfs_error *err)
 {
 	struct dataset *ds = dmu_find_open(s, id);
 	struct dsrec r;
@@ -159,7 +176,17 @@ int dmu_open_id(struct spa *s, uint64_t id, struct dataset **out, struct lcpfs_e
 		return 0;
 	}
 	rc = dmu_rec_get(s, id, &r, err);
-	return rc ? rc : open_rec(s, &r, out, err);
+	return rc ? rc : open_rec(s, &r, damaged, out, err);
+}
+
+int dmu_open_id(struct spa *s, uint64_t id, struct dataset **out, struct lcpfs_error *err)
+{
+	return open_id(s, id, false, out, err);
+}
+
+int dmu_open_damaged(struct spa *s, uint64_t id, struct dataset **out, struct lcpfs_error *err)
+{
+	return open_id(s, id, true, out, err);
 }
 
 int dmu_open(struct spa *s, const char *name, struct dataset **out, struct lcpfs_error *err)

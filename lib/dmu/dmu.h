@@ -45,6 +45,8 @@ int dmu_rec_put(struct spa *s, const struct dsrec *r, struct lcpfs_error *err);
 /* Open; the same head opened twice is one struct. A snapshot is read-only. */
 int dmu_open(struct spa *s, const char *name, struct dataset **out, struct lcpfs_error *err);
 int dmu_open_id(struct spa *s, uint64_t id, struct dataset **out, struct lcpfs_error *err);
+/* For a repair: also one whose name or header item cannot be read; its info is then zero. */
+int dmu_open_damaged(struct spa *s, uint64_t id, struct dataset **out, struct lcpfs_error *err);
 /* LCPFS_EBUSY when someone has it open. */
 int dmu_check_closed(struct spa *s, uint64_t id, const char *name, struct lcpfs_error *err);
 void dmu_close(struct dataset *ds); /* NULL: nothing. Uncommitted changes stay until commit: spa holds dirty heads open */

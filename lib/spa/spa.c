@@ -108,6 +108,7 @@ static void spa_destroy(struct spa *s)
 	vdev_close(s->vdev);
 	free(s->name);
 	spa_pages_drop(&s->priv->pages);
+	spa_pages_drop(&s->priv->prev_pages);
 	free(s->priv->ref);
 	free(s->priv);
 	free(s);
@@ -390,6 +391,7 @@ static int load_space(struct spa *s, const struct uberblock *ub, const struct ub
 	space_destroy(s->space);
 	s->zio = NULL;
 	s->space = NULL;
+	spa_pages_drop(&s->priv->prev_pages);
 	rc = spa_space_open(s, &ub->space_root, before, err);
 	if (!rc)
 		rc = open_zio(s, err);
@@ -405,7 +407,33 @@ static bool is_damage(int rc)
 	return rc == -LCPFS_EIO || rc == -LCPFS_ECSUM || rc == -LCPFS_ECORRUPT;
 }
 
-/* Where the commit before cannot be read, what it used is not known: the chosen one is published anew, as the only one that counts. */
+/* The free space of the commit before cannot be read: what it uses is what it reaches, and its space tree needs no protection. */
+static int load_without(struct spa *s, const struct uberblock *ub, const struct uberblock *prev, struct lcpfs_error *err)
+{
+	struct spa_pages pages = { 0 };
+	int rc = load_space(s, ub, NULL, err);
+
+	if (!rc)
+		rc = spa_pages_scan(s, &prev->pool_root, s->priv->repair, &pages, err);
+	s->priv->prev_pages = pages;
+	return rc;
+}
+
+static int load_both(struct spa *s, const struct uberblock *ub, const struct uberblock *prev, struct lcpfs_error *err)
+{
+	struct lcpfs_error why = { 0 };
+	int rc = load_space(s, ub, prev, &why);
+
+	if (is_damage(rc)) {
+		log_msg(LCPFS_LOG_WARN, "spa", "%s: the free space of commit %" PRIu64 " cannot be read: %s", s->name, prev->txg, why.msg);
+		rc = load_without(s, ub, prev, &why);
+	}
+	if (rc && err)
+		*err = why;
+	return rc;
+}
+
+/* Where what the commit before used cannot be found out, the chosen one is published anew, as the only one that counts. */
 static int open_space(struct spa *s, const struct uberblock *ub, struct lcpfs_error *err)
 {
 	const struct uberblock *found = ub->prev_txg[0] ? uber_of_txg(s, ub->prev_txg[0]) : NULL, *prev = NULL;
@@ -419,12 +447,9 @@ static int open_space(struct spa *s, const struct uberblock *ub, struct lcpfs_er
 		before = *found;
 		prev = &before;
 	}
-	rc = prev ? load_space(s, ub, prev, err) : 0;
-	if (prev && is_damage(rc)) {
-		log_msg(LCPFS_LOG_WARN, "spa", "%s: the free space of commit %" PRIu64 " cannot be read: %s", s->name, before.txg,
-		    err ? err->msg : "damaged");
+	rc = prev ? load_both(s, ub, prev, err) : 0;
+	if (prev && is_damage(rc))
 		prev = NULL;
-	}
 	if (!prev) {
 		rc = s->priv->rewound || ub->prev_txg[0] ? publish_rewind(s, ub, err) : 0;
 		if (!rc)

@@ -34,6 +34,7 @@ struct spa_private {
 	bool ref_known, ref_any;            /* whether REF was looked at; it has a record */
 	bool ref_shared;                    /* a reference was made since the last commit */
 	struct spa_pages pages;             /* what the newest published state uses, when its space tree is not to be believed */
+	struct spa_pages prev_pages;        /* likewise of the one before */
 	bool pages_written;                 /* and the space tree in memory has been made of them */
 	bool repair;                        /* SPA_OPEN_REPAIR */
 	uint64_t freed_before;              /* sectors that the newest commit freed more than it took, as far as not loaded */

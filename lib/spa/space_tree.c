@@ -78,7 +78,8 @@ static int load_page(void *arg, uint32_t chunk, uint32_t page, uint8_t used[SPAC
 
 	if (rc)
 		return rc;
-	rc = page_of(s->priv->space_prev, chunk, page, busy_extra, &why);
+	rc = s->priv->prev_pages.valid ? spa_pages_get(&s->priv->prev_pages, chunk, page, busy_extra, &why) :
+	    page_of(s->priv->space_prev, chunk, page, busy_extra, &why);
 	if (!rc && s->priv->repair)
 		rc = old_page(s, chunk, page, busy_extra, &why);
 	if (!rc || rc == -LCPFS_ENOMEM) {
@@ -245,6 +246,7 @@ void spa_space_published(struct spa *s, struct btree *next)
 	p->space_read = next;
 	p->space_prev = NULL;
 	spa_pages_drop(&p->pages);
+	spa_pages_drop(&p->prev_pages);
 	p->pages_written = false;
 }
 

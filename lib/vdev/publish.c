@@ -253,3 +253,15 @@ int vdev_finish_image(struct vdev *v, struct lcpfs_error *err)
 	pthread_rwlock_unlock(&v->lock);
 	return rc;
 }
+
+void vdev_relabel(struct vdev *v)
+{
+	v->front_bad = v->back_bad = v->cfg_changed = true;
+}
+
+int vdev_copy_labels(struct vdev *v, struct lcpfs_error *err)
+{
+	int rc = writes_back(v) ? write_back_label(v, err) : 0;
+
+	return rc ? rc : blockdev_flush(v->dev, err);
+}

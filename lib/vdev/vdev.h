@@ -92,4 +92,10 @@ int vdev_publish(struct vdev *v, struct uberblock *ub, bool *published, struct l
  * header) at the end, flush. The front label is not touched: a crash inside leaves it valid.
  */
 int vdev_finish_image(struct vdev *v, struct lcpfs_error *err);
+/*
+ * Labels that are damaged: the next publish writes config and headers again, and after it the back label of a disk becomes a copy of the front
+ * one (an image's does so when it is closed).
+ */
+void vdev_relabel(struct vdev *v);
+int vdev_copy_labels(struct vdev *v, struct lcpfs_error *err);
 #endif

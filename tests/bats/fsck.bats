@@ -69,3 +69,41 @@ load edit
 	run_status 4 fsck.lcpfs -y --data tank.img
 	[[ "$output" == *"1 problem" ]]
 }
+
+@test "the manual lists the problems as they are" {
+	awk '/^\.Sh PROBLEMS/ { on = 1; next } /^\.Sh/ { on = 0 } on' "$TESTS_DIR/../man/fsck.lcpfs.8" >man.txt
+	fsck.lcpfs --problems | "$TESTS_DIR/../tools/problems-man" >own.txt
+	diff man.txt own.txt
+	[ "$(fsck.lcpfs --problems | cut -f1 | sort -u | wc -l)" = "$(fsck.lcpfs --problems | wc -l)" ]
+}
+
+@test "a plan, a repair, and back" {
+	xz -dc "$TESTS_DIR/images/damaged-refs/image.xz" >a.img
+	run_status 4 fsck.lcpfs -n -v a.img
+	[[ "$output" == *"a.img: would set the number to what was counted: 2 x ref-count, safe"* ]]
+	[[ "$output" == *"	safe: set the number to what was counted"* ]]
+	run_status 8 fsck.lcpfs --undo a.img
+	[[ "$output" == *"nothing to undo"* ]]
+	run_status 1 fsck.lcpfs -p a.img
+	[[ "$output" == *"a.img: going to set the number to what was counted"* ]]
+	fsck_clean a.img
+	run_status 1 fsck.lcpfs --undo a.img
+	[[ "$output" == "a.img: back at commit "* ]]
+	run_status 4 fsck.lcpfs a.img
+	[[ "$output" == *"[ref-count]"*"[ref-count]"*"a.img: 2 problems" ]]
+	run_status 1 fsck.lcpfs -y a.img
+	lcpfs-mkdir a.img:/new
+	run_status 8 fsck.lcpfs --undo a.img
+	[[ "$output" == *"other commits followed"* ]]
+	fsck_clean a.img
+	run_status 16 fsck.lcpfs --undo -y a.img
+}
+
+@test "the space tree made anew" {
+	sample
+	run_status 0 fsck.lcpfs --rebuild-space tank.img
+	fsck_clean tank.img
+	run_status 1 fsck.lcpfs --undo --json tank.img
+	json '"txg" in j["undo"]'
+	fsck_clean tank.img
+}

@@ -33,6 +33,7 @@ static bool did_at(int rc, const char *file, int line)
 
 struct findings {
 	char code[400][24], where[400][200], text[400][200];
+	enum lcpfs_repair_class cls[400];
 	unsigned n;
 	bool show;
 };
@@ -46,6 +47,7 @@ static void on_problem(void *arg, const struct lcpfs_problem *p)
 		    p->path ? p->path : "-", p->ino, p->offset, p->length, p->text);
 	if (f->n == ARRAY_LEN(f->code))
 		return;
+	f->cls[f->n] = p->kind->cls;
 	snprintf(f->code[f->n], sizeof f->code[0], "%s", p->code);
 	snprintf(f->where[f->n], sizeof f->where[0], "%s:%s:%" PRIu64, p->dataset ? p->dataset : "-", p->path ? p->path : "-", p->offset);
 	snprintf(f->text[f->n++], sizeof f->text[0], "%s", p->text);
