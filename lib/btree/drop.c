@@ -63,7 +63,7 @@ static int drop_child(struct btree *t, struct bt_dnode *d, uint32_t i, struct lc
 	}
 	it->child = top;
 	top->parent = d;
-	t->hint = NULL;
+	bt_hints_clear(t);
 	t->changed = true;
 	t->gen++;
 	t->edits++;
