@@ -66,6 +66,20 @@ static void line_bytes(const char *key, uint64_t v)
 	line(key, both);
 }
 
+/* What the second copies of metadata take, and what part of the device that is. */
+static void show_copies(const struct lcpfs_pool_info *i)
+{
+	char buf[16], both[96];
+	double percent = i->device_bytes ? 100.0 * (double)i->copies_bytes / (double)i->device_bytes : 0;
+
+	if (cmd.parsable) {
+		line_u64("copies", i->copies_bytes);
+		return;
+	}
+	snprintf(both, sizeof both, "%s (%" PRIu64 " bytes, %.2f%% of the device)", cmd_human(buf, i->copies_bytes), i->copies_bytes, percent);
+	line("copies", both);
+}
+
 static const char *const feature_kind[] = { "incompat", "ro_compat", "compat" };
 
 static void features_text(struct lcpfs_pool *p)
@@ -95,6 +109,7 @@ static void show_text(struct lcpfs_pool *p, const char *name, const struct lcpfs
 	line_bytes("total", i->total_bytes);
 	line_bytes("used", i->used_bytes);
 	line_bytes("available", i->avail_bytes);
+	show_copies(i);
 	line_u64("devices", i->n_devices);
 	line_u64("chunks", i->n_chunks);
 	line_u64("datasets", c->datasets);
@@ -111,6 +126,8 @@ static void json_space(const struct lcpfs_pool_info *i)
 	cmd_json_u64(&json, "total_bytes", i->total_bytes);
 	cmd_json_u64(&json, "used_bytes", i->used_bytes);
 	cmd_json_u64(&json, "available_bytes", i->avail_bytes);
+	cmd_json_u64(&json, "copies_bytes", i->copies_bytes);
+	cmd_json_u64(&json, "copies_permille", i->device_bytes ? (i->copies_bytes * 1000 + i->device_bytes / 2) / i->device_bytes : 0);
 	cmd_json_u64(&json, "devices", i->n_devices);
 	cmd_json_u64(&json, "chunks", i->n_chunks);
 }

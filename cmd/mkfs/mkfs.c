@@ -9,7 +9,7 @@
 
 enum {
 	L_COMPRESS = 256, L_CHECKSUM, L_RECORD, L_PACK, L_SLICE, L_PROFILE, L_DATASET, L_SNAPSHOT, L_REPRODUCIBLE, L_SIZE, L_LABELS, L_NO_VERIFY,
-	L_VERIFY, L_NO_DUPLICATES,
+	L_VERIFY, L_NO_DUPLICATES, L_COPIES,
 };
 static const struct option longs[] = {
 	{ "compress", required_argument, NULL, L_COMPRESS }, { "checksum", required_argument, NULL, L_CHECKSUM },
@@ -17,14 +17,15 @@ static const struct option longs[] = {
 	{ "pack", required_argument, NULL, L_PACK }, { "slice", required_argument, NULL, L_SLICE }, { "profile", required_argument, NULL, L_PROFILE },
 	{ "dataset", required_argument, NULL, L_DATASET }, { "snapshot", required_argument, NULL, L_SNAPSHOT },
 	{ "reproducible", no_argument, NULL, L_REPRODUCIBLE }, { "size", required_argument, NULL, L_SIZE },
-	{ "labels", required_argument, NULL, L_LABELS }, { "no-verify", no_argument, NULL, L_NO_VERIFY },
+	{ "copies", required_argument, NULL, L_COPIES }, { "labels", required_argument, NULL, L_LABELS }, { "no-verify", no_argument, NULL, L_NO_VERIFY },
 	{ "verify", required_argument, NULL, L_VERIFY }, { "no-duplicates", no_argument, NULL, L_NO_DUPLICATES }, CMD_TREE_LONGS, { 0 },
 };
 static const struct cmd_spec spec = {
 	.name = "mkfs.lcpfs",
 	.synopsis =
 	    "mkfs.lcpfs [-fnqv] [-L NAME] [-U UUID] [--profile PROFILE] [--compress CODEC] [--checksum NAME]\n"
-	    "    [--record SIZE] [--pack SIZE] [--slice SIZE] [--size SIZE] [--labels N] [--dataset NAME[=SOURCE]] [--snapshot NAME]\n"
+	    "    [--record SIZE] [--pack SIZE] [--slice SIZE] [--size SIZE] [--copies N] [--labels N]\n"
+	    "    [--dataset NAME[=SOURCE]] [--snapshot NAME]\n"
 	    "    [--owner OWNER[:GROUP]] [--all-root] [--chmod MODE] [--exclude PATTERN] [--one-file-system] [--reproducible]\n"
 	    "    [--no-duplicates] [--verify HOW] [--no-verify] [--progress[=WHEN]] [--json] [-j N] [--memory SIZE] IMAGE [SOURCE ...]",
 	.shared = CMD_O_WRITE | CMD_O_FORCE | CMD_O_JSON | CMD_O_PROGRESS | CMD_O_PARSABLE,
@@ -131,6 +132,7 @@ static void option(int ch)
 	case L_DATASET: add_dataset(optarg); break;
 	case L_SNAPSHOT: m.snapshot = optarg; break;
 	case L_SIZE: m.create.size_bytes = cmd_size("--size", optarg); break;
+	case L_COPIES: m.create.copies = (unsigned)cmd_number("--copies", optarg, 1, 2); break;
 	case L_LABELS: m.create.labels = (unsigned)cmd_number("--labels", optarg, 1, 2); break;
 	case L_NO_VERIFY: m.verify = false; break;
 	case L_VERIFY: set_verify(optarg); break;

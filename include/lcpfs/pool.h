@@ -45,6 +45,7 @@ struct lcpfs_create_opts {
 	uint32_t record_bytes, pack_bytes, slice_max_bytes; /* powers of two (slice_max <= pack <= 4 MiB, record 4 KiB..16 MiB); 0: 1 MiB, 1 MiB, 128 KiB */
 	uint64_t size_bytes;    /* images: final length, 0 = as small as the content */
 	unsigned labels;        /* 2 (0) or 1 */
+	unsigned copies;        /* of metadata, on one device: 2 (0) or 1 */
 	bool reproducible;      /* no entropy: ids follow from uuid and SOURCE_DATE_EPOCH */
 };
 
@@ -66,6 +67,7 @@ struct lcpfs_pool_info {
 	uint64_t txg;
 	int64_t time_s;
 	uint64_t total_bytes, used_bytes, avail_bytes, device_bytes;
+	uint64_t copies_bytes; /* of the device, what the second copies of metadata take */
 	uint32_t n_chunks, n_devices;
 	bool image, writable;
 	const char *checksum;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* The features that this version knows; a name enters with the code that reads it. */
-static const char *const known_incompat[] = { FEATURE_REF, FEATURE_COLUMNS, NULL };
+static const char *const known_incompat[] = { FEATURE_REF, FEATURE_COLUMNS, FEATURE_COPIES, NULL };
 static const char *const known_ro_compat[] = { NULL };
 
 void config_init(struct config *c)

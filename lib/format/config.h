@@ -16,6 +16,8 @@ enum dev_role { ROLE_DATA = 1, ROLE_LOG, ROLE_CACHE, ROLE_SPARE };
 enum dev_state { DEV_ONLINE = 1, DEV_DEGRADED, DEV_MISSING, DEV_REMOVING, DEV_FAILED };
 enum chunk_class { CLASS_ANY = 0, CLASS_DATA = 1, CLASS_META = 2, CLASS_LOG = 3 };
 enum chunk_state { CHUNK_ACTIVE = 1, CHUNK_READONLY, CHUNK_EVACUATING, CHUNK_ZOMBIE };
+#define FEATURE_COPIES "copies" /* incompat: chunks of class meta hold their content twice (mirror of 2), data has chunks of its own */
+
 enum profile { PROFILE_MIRROR = 1, PROFILE_RAIDZ = 2 };
 
 struct cfg_device {

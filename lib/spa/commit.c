@@ -73,24 +73,6 @@ int spa_close_txg(struct spa *s, struct lcpfs_error *err)
 	return 0;
 }
 
-/* The last column of an image ends where what the last K commits use ends. */
-static int trim_image(struct spa *s, struct lcpfs_error *err)
-{
-	const struct config *c = vdev_config(s->vdev);
-	const struct cfg_chunk *last = c->n_chunks ? &c->chunks[c->n_chunks - 1] : NULL;
-	uint32_t sector, units;
-	int rc;
-
-	if (!last)
-		return 0;
-	rc = space_high_water(s->space, last->id, &sector, err);
-	units = (uint32_t)div_up(sector, UNIT / SECTOR);
-	if (rc || MAX(units, 1u) >= last->col_units)
-		return rc;
-	rc = vdev_trim_last(s->vdev, sector, err);
-	return rc ? rc : spa_sync_chunks(s, err);
-}
-
 static int write_trees(struct spa *s, bool recount, struct lcpfs_error *err)
 {
 	int rc = write_clients(s, err);
@@ -108,7 +90,7 @@ static int write_trees(struct spa *s, bool recount, struct lcpfs_error *err)
 	if (!rc)
 		rc = zio_push(s->zio, err);
 	if (!rc && s->image)
-		rc = trim_image(s, err);
+		rc = spa_trim_image(s, err);
 	return rc;
 }
 
@@ -215,7 +197,7 @@ static uint64_t pending_bytes(struct spa *s)
 	return n;
 }
 
-static uint64_t slop(uint64_t total)
+uint64_t spa_slop(uint64_t total)
 {
 	uint64_t want = MIN(MAX(total / 32, 512 * KiB), 16 * GiB);
 
@@ -234,6 +216,13 @@ static void room(struct spa *s, uint64_t *total, uint64_t *used, uint64_t *avail
 	*avail = *total - MIN(busy * SECTOR, *total);
 }
 
+void spa_room(struct spa *s, uint64_t *total, uint64_t *avail)
+{
+	uint64_t used;
+
+	room(s, total, &used, avail);
+}
+
 /*
  * Space that the last commit freed can be used after one more. Where it is wanted and nothing else waits to be written, that commit
  * is made here, of what is there already: else a full pool could not use what was removed from it by the command before.
@@ -242,7 +231,7 @@ static int settle_freed(struct spa *s, uint64_t total, uint64_t avail, struct lc
 {
 	uint64_t freed = (space_unsettled(s->space) + s->priv->freed_before) * SECTOR;
 
-	if (s->changed || avail > total / 4 || freed < total / 32)
+	if (s->changed || avail > total / 4 + spa_slop(total) || freed < total / 32)
 		return 0;
 	s->priv->freed_before = 0;
 	return spa_commit(s, err);
@@ -265,7 +254,7 @@ static int write_early(struct spa *s, struct lcpfs_error *err)
 
 static uint64_t floor_of(enum spa_admit kind, uint64_t total)
 {
-	return kind == ADMIT_NORMAL ? slop(total) : kind == ADMIT_FREEING ? slop(total) / 2 : slop(total) / 4;
+	return kind == ADMIT_NORMAL ? spa_slop(total) : kind == ADMIT_FREEING ? spa_slop(total) / 2 : spa_slop(total) / 4;
 }
 
 #define BLOCK_MAX (16 * MiB) /* no block decodes to more */
@@ -284,7 +273,7 @@ static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct l
 
 	room(s, &total, &used, &avail);
 	need = extra + 2 * pending_bytes(s) + floor_of(kind, total) + s->priv->n_ref * (uint64_t)NODE_TARGET;
-	if (avail >= need + zio_in_flight(s->zio) + (kind == ADMIT_NORMAL ? 2 * slop(total) : 0))
+	if (avail >= need + zio_in_flight(s->zio) + (kind == ADMIT_NORMAL ? 2 * spa_slop(total) : 0))
 		return 0;
 	/* how many leaves of REF change is known once they did */
 	rc = spa_ref_settle(s, err);
@@ -295,7 +284,7 @@ static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct l
 	room(s, &total, &used, &avail);
 	if (avail >= extra + 2 * pending_bytes(s) + floor_of(kind, total) && (kind != ADMIT_NORMAL || in_one_piece(s, total, extra)))
 		return 0;
-	lcpfs_fail(err, LCPFS_ENOSPC, "%s is full: %" PRIu64 " bytes free, %" PRIu64 " of them kept in reserve", s->name, avail, slop(total));
+	lcpfs_fail(err, LCPFS_ENOSPC, "%s is full: %" PRIu64 " bytes free, %" PRIu64 " of them kept in reserve", s->name, avail, spa_slop(total));
 	return 1;
 }
 
@@ -325,6 +314,6 @@ void spa_usage(struct spa *s, uint64_t *total_bytes, uint64_t *used_bytes, uint6
 	room(s, total_bytes, used_bytes, avail_bytes);
 	if (*total_bytes == UINT64_MAX)
 		return;
-	keep = slop(*total_bytes);
+	keep = spa_slop(*total_bytes);
 	*avail_bytes -= MIN(keep, *avail_bytes);
 }

@@ -161,7 +161,10 @@ static int fill_create(struct vdev_create *c, const struct lcpfs_create_opts *o,
 	if (o->labels > 2)
 		return lcpfs_fail(err, LCPFS_EINVAL, "%u labels: 1 or 2", o->labels);
 	c->csum = h->id;
+	if (o->copies > 2)
+		return lcpfs_fail(err, LCPFS_EINVAL, "%u copies: 1 or 2", o->copies);
 	c->label_count = o->labels ? (uint8_t)o->labels : 2;
+	c->copies = o->copies ? (uint8_t)o->copies : 2;
 	c->size = o->size_bytes;
 	if (o->uuid)
 		memcpy(c->uuid, o->uuid, 16);

@@ -48,7 +48,6 @@ int spa_space_overlay(struct spa *s, const struct blkptr *newest, const struct b
 int spa_space_next(struct spa *s, struct btree **next, struct lcpfs_error *err);
 void spa_space_published(struct spa *s, struct btree *next);
 int spa_space_write(struct spa *s, struct lcpfs_error *err);
-int spa_grow(void *arg, uint32_t sectors, struct lcpfs_error *err);
 int spa_sync_chunks(struct spa *s, struct lcpfs_error *err);
 /* What is queued goes into REF and into free space. The handle is dead after a failure. */
 int spa_ref_settle(struct spa *s, struct lcpfs_error *err);
@@ -62,4 +61,10 @@ int spa_space_rebuild(struct spa *s, struct lcpfs_error *err);
 /* What is written and not yet published: the bitmaps become what its pool root reaches. */
 int spa_space_recount(struct spa *s, const struct blkptr *pool_root, struct lcpfs_error *err);
 int spa_open_trees(struct spa *s, const struct uberblock *ub, struct lcpfs_error *err);
+/* grow.c */
+int spa_grow(void *arg, unsigned kinds, uint32_t sectors, struct lcpfs_error *err);
+int spa_trim_image(struct spa *s, struct lcpfs_error *err);
+/* commit.c: bytes in all and what could be allocated at once (UINT64_MAX: without end), and what of it is kept in reserve */
+void spa_room(struct spa *s, uint64_t *total, uint64_t *avail);
+uint64_t spa_slop(uint64_t total);
 #endif

@@ -189,6 +189,13 @@ static int read_node(struct btree_store *st, const struct blkptr *bp, uint8_t **
 
 static const struct btree_store_ops read_ops = { .read = read_node };
 
+static unsigned kinds_of(const struct cfg_chunk *k)
+{
+	if (k->state != CHUNK_ACTIVE)
+		return SPACE_NONE;
+	return k->cls == CLASS_META ? SPACE_META : k->cls == CLASS_DATA ? SPACE_DATA : SPACE_ANY;
+}
+
 int spa_sync_chunks(struct spa *s, struct lcpfs_error *err)
 {
 	const struct config *c = vdev_config(s->vdev);
@@ -200,7 +207,7 @@ int spa_sync_chunks(struct spa *s, struct lcpfs_error *err)
 
 		if (sectors > UINT32_MAX)
 			return lcpfs_fail(err, LCPFS_ECORRUPT, "chunk %u is over 2 TiB", k->id);
-		rc = space_set_chunk(s->space, k->id, (uint32_t)sectors, k->ashift, k->state == CHUNK_ACTIVE, err);
+		rc = space_set_chunk(s->space, k->id, (uint32_t)sectors, k->ashift, kinds_of(k), err);
 	}
 	return rc;
 }
@@ -319,13 +326,4 @@ int spa_space_recount(struct spa *s, const struct blkptr *pool_root, struct lcpf
 	}
 	spa_pages_drop(&now);
 	return rc;
-}
-
-int spa_grow(void *arg, uint32_t sectors, struct lcpfs_error *err)
-{
-	struct spa *s = arg;
-	uint32_t chunk;
-	int rc = vdev_grow(s->vdev, (uint64_t)sectors * SECTOR, s->txg, &chunk, err);
-
-	return rc ? rc : spa_sync_chunks(s, err);
 }

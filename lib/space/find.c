@@ -128,12 +128,12 @@ static int raise_low(struct space *s, struct chunk *c, struct lcpfs_error *err)
  * First fit, from the lowest address: what is young and short-lived gathers at the front, the end stays free in one piece, and an image
  * can be cut.
  */
-int space_find(struct space *s, uint32_t sectors, struct chunk **in, uint32_t *at, struct lcpfs_error *err)
+int space_find(struct space *s, unsigned kinds, uint32_t sectors, struct chunk **in, uint32_t *at, struct lcpfs_error *err)
 {
 	for (uint32_t i = 0; i < s->n_chunks; i++) {
 		struct chunk *c = &s->chunk[i];
 		uint32_t want = (uint32_t)div_up(sectors, 1u << c->shift);
-		int rc = c->allocatable ? raise_low(s, c, err) : 1;
+		int rc = c->kinds & kinds ? raise_low(s, c, err) : 1;
 
 		if (!rc)
 			rc = find_run(s, c, want, at, err);

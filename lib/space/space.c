@@ -87,7 +87,7 @@ static struct chunk *add_chunk(struct space *s, uint32_t id)
 	return &c[at];
 }
 
-static int set_chunk(struct space *s, uint32_t id, uint32_t sectors, unsigned ashift, bool allocatable, struct lcpfs_error *err)
+static int set_chunk(struct space *s, uint32_t id, uint32_t sectors, unsigned ashift, unsigned kinds, struct lcpfs_error *err)
 {
 	struct chunk *c = find_chunk(s, id);
 	uint32_t units = sectors >> (ashift - 9), n_pages = (uint32_t)div_up(units, SPACE_PAGE_UNITS);
@@ -110,16 +110,16 @@ static int set_chunk(struct space *s, uint32_t id, uint32_t sectors, unsigned as
 	c->shift = ashift - 9;
 	c->units = units;
 	c->sectors = units << c->shift;
-	c->allocatable = allocatable;
+	c->kinds = kinds;
 	return 0;
 }
 
-int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned ashift, bool allocatable, struct lcpfs_error *err)
+int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned ashift, unsigned kinds, struct lcpfs_error *err)
 {
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
-	rc = set_chunk(s, chunk, sectors, ashift, allocatable, err);
+	rc = set_chunk(s, chunk, sectors, ashift, kinds, err);
 	pthread_mutex_unlock(&s->lock);
 	return rc;
 }
@@ -276,7 +276,7 @@ static int mark(struct space *s, struct chunk *c, uint32_t from, uint32_t to, en
 	return 0;
 }
 
-int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err)
+int space_alloc(struct space *s, unsigned kinds, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err)
 {
 	struct chunk *c = NULL;
 	uint32_t at = 0, from, to;
@@ -284,7 +284,7 @@ int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr,
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
-	rc = space_find(s, sectors, &c, &at, err);
+	rc = space_find(s, kinds, sectors, &c, &at, err);
 	if (!rc) {
 		*addr = ptr_addr(c->id, at << c->shift);
 		units_of(c, *addr, sectors, &from, &to);
@@ -305,7 +305,7 @@ bool space_has_run(struct space *s, uint32_t sectors)
 	bool yes;
 
 	pthread_mutex_lock(&s->lock);
-	yes = !sectors || !space_find(s, sectors, &c, &at, NULL);
+	yes = !sectors || !space_find(s, SPACE_ANY, sectors, &c, &at, NULL);
 	pthread_mutex_unlock(&s->lock);
 	return yes;
 }

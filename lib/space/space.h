@@ -32,15 +32,17 @@ typedef int space_peek_fn(void *arg, uint32_t chunk, uint32_t page, uint32_t *n_
 struct space *space_create(space_load_fn *load, space_peek_fn *peek, void *arg);
 void space_destroy(struct space *s);
 
-/* Chunks known: `sectors` long now, unit 2^ashift bytes. A later call with more sectors lengthens it. */
-int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned ashift, bool allocatable, struct lcpfs_error *err);
+/* What a chunk is there for, and what room is looked for. */
+enum { SPACE_NONE = 0, SPACE_DATA = 1, SPACE_META = 2, SPACE_ANY = SPACE_DATA | SPACE_META };
+/* Chunks known: `sectors` long now, unit 2^ashift bytes. A later call may lengthen it, or cut off what is not busy. */
+int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned ashift, unsigned kinds, struct lcpfs_error *err);
 
 /*
- * Find room for `sectors` and mark it used (counted) or only busy (a node of the space tree). First fit, ascending over chunks.
- * LCPFS_ENOSPC when there is no run: the caller grows the pool and tries again.
+ * Find room for `sectors` in a chunk for one of `kinds` and mark it used (counted) or only busy (a node of the space tree). First
+ * fit, ascending over chunks. LCPFS_ENOSPC when there is no run: the caller grows the pool and tries again.
  */
-int space_alloc(struct space *s, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err);
-/* Whether space_alloc would find so many now. */
+int space_alloc(struct space *s, unsigned kinds, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err);
+/* Whether space_alloc would find so many now, in any chunk. */
 bool space_has_run(struct space *s, uint32_t sectors);
 /*
  * Give up a block. `fresh`: allocated since the last commit, allocatable when released; else when settled. Freeing what is not used is

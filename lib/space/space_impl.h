@@ -15,7 +15,7 @@ struct chunk {
 	uint32_t id, sectors, n_pages, units;
 	uint32_t low;            /* every unit below is busy */
 	unsigned shift;          /* unit = 2^shift sectors */
-	bool allocatable;
+	unsigned kinds;          /* SPACE_*; none: only freed from */
 	struct page **page;
 };
 
@@ -38,5 +38,5 @@ struct space {
 static inline bool space_bit(const uint8_t *m, uint32_t i) { return m[i >> 3] >> (i & 7) & 1; }
 int space_load_page(struct space *s, struct chunk *c, uint32_t p, struct page **out, struct lcpfs_error *err);
 /* First fit; the units are not marked. LCPFS_ENOSPC when there is no run. */
-int space_find(struct space *s, uint32_t sectors, struct chunk **in, uint32_t *at, struct lcpfs_error *err);
+int space_find(struct space *s, unsigned kinds, uint32_t sectors, struct chunk **in, uint32_t *at, struct lcpfs_error *err);
 #endif

@@ -6,7 +6,7 @@
 
 static int new_pool(struct lcpfs_pool **out, struct lcpfs_error *err)
 {
-	struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW }, .name = "stream", .labels = 1, .reproducible = true };
+	struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW }, .name = "stream", .labels = 1, .copies = 1, .reproducible = true };
 	struct lcpfs_blockdev *dev;
 	int rc = lcpfs_ramdisk_create(&dev, "stream", 0, LCPFS_DEV_IMAGE, err);
 

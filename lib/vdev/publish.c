@@ -232,7 +232,7 @@ static int set_length(struct vdev *v, uint64_t columns_end, uint64_t size, struc
 int vdev_finish_image(struct vdev *v, struct lcpfs_error *err)
 {
 	uint64_t fixed, end, size;
-	bool last;
+	uint32_t last;
 	int rc;
 
 	if (!v->rw || !v->have_cur || v->failed || v->cfg_changed || !vdev_is_image(v))

@@ -120,6 +120,8 @@ static int create_config(struct vdev *v, const struct vdev_create *c, struct lcp
 		return lcpfs_nomem(err);
 	g->groups[0].devs[0] = DEV_ID;
 	g->groups[0].n_devs = 1;
+	if (c->copies > 1 && config_add_feature(&g->incompat, FEATURE_COPIES, err))
+		return -LCPFS_ENOMEM;
 	return config_add_feature(&g->incompat, FEATURE_COLUMNS, err);
 }
 
@@ -218,15 +220,18 @@ bool vdev_front_lost(const struct vdev *v) { return v->front_bad; }
 
 static int check_chunk(const struct vdev *v, const struct config *c, const struct cfg_chunk *k, struct lcpfs_error *err)
 {
+	unsigned most = config_has_feature(&c->incompat, FEATURE_COPIES) ? COPIES : 1;
 	uint64_t size = c->devices[0].size, start, end;
 
-	if (k->profile != PROFILE_MIRROR || k->width != 1)
+	if (k->profile != PROFILE_MIRROR || !k->width || k->width > most)
 		return lcpfs_fail(err, LCPFS_EUNSUP, "%s: chunk %u: profile %s of %u columns", v->dev->name, k->id,
 		    k->profile == PROFILE_MIRROR ? "mirror" : "raidz", k->width);
-	start = k->member[0].start_unit * UNIT;
-	end = start + (uint64_t)k->col_units * UNIT;
-	if (start < v->label.data_off || (size && end > size - label_back_bytes(&v->label)))
-		return lcpfs_fail(err, LCPFS_ECORRUPT, "%s: chunk %u lies on a label", v->dev->name, k->id);
+	for (unsigned m = 0; m < k->width; m++) {
+		start = k->member[m].start_unit * UNIT;
+		end = start + (uint64_t)k->col_units * UNIT;
+		if (start < v->label.data_off || (size && end > size - label_back_bytes(&v->label)))
+			return lcpfs_fail(err, LCPFS_ECORRUPT, "%s: chunk %u lies on a label", v->dev->name, k->id);
+	}
 	return 0;
 }
 

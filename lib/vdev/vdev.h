@@ -21,6 +21,7 @@ struct vdev_create {
 	uint8_t uuid[16], dev_uuid[16], epoch_id[16];
 	uint8_t csum, ashift;     /* ashift 0: from the device's sector */
 	uint8_t label_count;      /* 1 or 2 */
+	uint8_t copies;           /* 2: tree nodes are kept twice (feature "copies"); else once */
 	uint32_t ring_slots;      /* 0: 16 for images, 256 for disks */
 	uint64_t cfg_len;         /* 0: 64 KiB for images, 1 MiB for disks */
 	uint64_t size;            /* images: final size asked for, 0 = as small as the content */
@@ -57,25 +58,40 @@ struct lcpfs_blockdev *vdev_dev(const struct vdev *v);
 /*
  * Read `len` bytes (a multiple of 512) at address. The chunk, sector range and device range are checked; LCPFS_ECORRUPT for
  * an address in no chunk. Past the end of a short image file: LCPFS_EIO. vdev_write likewise.
+ * Where a chunk has copies, all are written, and the first that the device gives is read: whether it is right only the pointer's hash tells,
+ * so whoever finds it wrong asks for the others.
  */
 int vdev_read(struct vdev *v, uint64_t addr, void *buf, size_t len, struct lcpfs_error *err);
-/* The same bytes as a window (blockdev.h); false: read them. */
+/* The first copy's bytes as a window (blockdev.h); false: read them. */
 bool vdev_map(struct vdev *v, uint64_t addr, size_t len, struct blockdev_window *w);
 int vdev_write(struct vdev *v, uint64_t addr, const void *buf, size_t len, struct lcpfs_error *err);
+/* How many copies of it there are; 0: no such chunk. */
+unsigned vdev_copies(struct vdev *v, uint64_t addr);
+int vdev_read_copy(struct vdev *v, uint64_t addr, unsigned copy, void *buf, size_t len, struct lcpfs_error *err);
+/* Only to put right a copy of what a published tree points at. */
+int vdev_write_copy(struct vdev *v, uint64_t addr, unsigned copy, const void *buf, size_t len, struct lcpfs_error *err);
 /* Flush devices written since the last flush. */
 int vdev_flush(struct vdev *v, struct lcpfs_error *err);
 int vdev_discard(struct vdev *v, uint64_t addr, uint64_t len, struct lcpfs_error *err);
 
+/* Whether new chunks are of a class: nodes go into chunks with two copies, data into others. Else there is one class, `any`. */
+bool vdev_has_classes(const struct vdev *v);
+bool vdev_may_write(const struct vdev *v);
 /*
- * Room for more: extend the last chunk's column or add a chunk so that at least `min_bytes` more contiguous bytes exist, by the size policy (images:
- * 64 MiB doubling to 1 GiB per chunk, within `size` when one was asked for; disks: pool/256 .. pool/1024). Changes
- * the config in memory. LCPFS_ENOSPC when the device has no more columns. *chunk_id: the chunk that grew or came.
+ * Room for more: extend the last chunk of that class or add one so that at least `min_bytes` more contiguous bytes exist, by the size policy (images:
+ * 64 MiB doubling to 1 GiB per chunk, within `size` when one was asked for; disks: pool/256 .. pool/1024; for nodes an eighth of
+ * what there is for them). Changes the config in memory. LCPFS_ENOSPC when the device has no more columns. *chunk_id: the chunk that
+ * grew or came.
  */
-int vdev_grow(struct vdev *v, uint64_t min_bytes, uint64_t created_txg, uint32_t *chunk_id, struct lcpfs_error *err);
+int vdev_grow(struct vdev *v, enum chunk_class cls, uint64_t min_bytes, uint64_t created_txg, uint32_t *chunk_id, struct lcpfs_error *err);
+/* Bytes of the device that vdev_grow would like to take for a new chunk of that class. */
+uint64_t vdev_grow_wants(struct vdev *v, enum chunk_class cls, uint64_t min_bytes);
 /* Bytes the pool could still grow by (disks: columns not given out; images: of `size`, else UINT64_MAX). */
 uint64_t vdev_growable(struct vdev *v);
-/* Images: cut the last chunk's column so that it ends at or after `sector` of that chunk; in memory, published later. */
-int vdev_trim_last(struct vdev *v, uint32_t sector, struct lcpfs_error *err);
+/* Images without a fixed size: the chunk whose column ends last; 0: none, or something else lies there. */
+uint32_t vdev_last_chunk(struct vdev *v);
+/* Cut a chunk's columns so that they end at or after `sector` of it; in memory, published later. Nothing behind may be in use. */
+int vdev_cut(struct vdev *v, uint32_t chunk, uint32_t sector, struct lcpfs_error *err);
 
 /*
  * The next txg >= `txg` whose ring slot may be written (invariant 1).

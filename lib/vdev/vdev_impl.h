@@ -8,6 +8,7 @@
 
 #define DEV_ID 1u /* a pool of this version has one device and one group */
 #define GROUP_ID 1u
+#define COPIES 2u /* of a node, where it has copies */
 #define SECTORS_PER_UNIT (UNIT / SECTOR)
 #define COL_UNITS_MAX ((UINT32_C(1) << 25) - 1) /* the number of a chunk's sectors has 32 bits */
 
@@ -48,9 +49,14 @@ int label_zero(struct vdev *v, uint64_t off, uint64_t len, struct lcpfs_error *e
 int cfgblob_pack(struct vdev *v, struct buf *stored, struct lcpfs_error *err);
 int cfgblob_read(struct vdev *v, const struct uberblock *ub, struct config *out, bool *from_back, struct lcpfs_error *err);
 
-/* grow.c */
-uint64_t vdev_columns_end(const struct vdev *v, bool *last_is_last); /* bytes; also whether the last chunk lies last */
+/* column.c: what of the device is given out */
+struct column_run { uint64_t start, units; };
+uint64_t vdev_columns_end(const struct vdev *v, uint32_t *chunk);    /* bytes; *chunk: whose column lies last, 0 none */
 uint64_t vdev_space_end(const struct vdev *v);                       /* where columns must end */
+bool vdev_open_ended(const struct vdev *v);                          /* an image that grows with its content */
 bool vdev_resizable(const struct vdev *v);
 int vdev_extend_file(struct vdev *v, uint64_t size, struct lcpfs_error *err); /* lock held alone; never shorter */
+/* Free ranges in order, *n of them, cut to the alignment of columns, with room in the array for one more each; NULL: out of memory. */
+struct column_run *vdev_free_runs(const struct vdev *v, size_t *n);
+uint32_t vdev_column_align(const struct vdev *v);                    /* units */
 #endif

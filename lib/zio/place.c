@@ -6,12 +6,12 @@
 #include "base/util.h"
 #include "zio/zio_impl.h"
 
-static int flush_out(struct zio *z, struct lcpfs_error *err)
+static int flush_out(struct zio *z, struct zio_out *o, struct lcpfs_error *err)
 {
-	size_t len = z->out_len;
+	size_t len = o->len;
 
-	z->out_len = 0;
-	return len ? vdev_write(z->vdev, z->out_addr, z->out, len, err) : 0;
+	o->len = 0;
+	return len ? vdev_write(z->vdev, o->addr, o->buf, len, err) : 0;
 }
 
 static int write_direct(struct zio *z, uint64_t addr, const void *stored, size_t psize, size_t padded, struct lcpfs_error *err)
@@ -27,38 +27,72 @@ static int write_direct(struct zio *z, uint64_t addr, const void *stored, size_t
 	return rc;
 }
 
-static int emit(struct zio *z, uint64_t addr, const void *stored, size_t psize, struct lcpfs_error *err)
+/* A range that came free and was given out again: what another buffer still holds of it is written before. */
+static int flush_overlap(struct zio *z, const struct zio_out *own, uint64_t addr, size_t padded, struct lcpfs_error *err)
 {
-	size_t padded = round_up(psize, SECTOR);
 	int rc = 0;
 
-	if (z->out_len && (addr != z->out_addr + z->out_len / SECTOR || z->out_len + padded > OUT_BYTES))
-		rc = flush_out(z, err);
+	for (unsigned i = 0; i < ZIO_OUTS && !rc; i++) {
+		struct zio_out *o = &z->out[i];
+
+		if (o != own && o->len && addr < o->addr + o->len / SECTOR && o->addr < addr + padded / SECTOR)
+			rc = flush_out(z, o, err);
+	}
+	return rc;
+}
+
+static int emit(struct zio *z, struct zio_out *o, uint64_t addr, const void *stored, size_t psize, struct lcpfs_error *err)
+{
+	size_t padded = round_up(psize, SECTOR);
+	int rc = flush_overlap(z, o, addr, padded, err);
+
+	if (!rc && o->len && (addr != o->addr + o->len / SECTOR || o->len + padded > OUT_BYTES))
+		rc = flush_out(z, o, err);
 	if (rc)
 		return rc;
 	if (padded > OUT_BYTES)
 		return write_direct(z, addr, stored, psize, padded, err);
 	if (psize >= DIRECT_MIN && psize == padded) { /* a write of its own costs less than a copy */
-		rc = flush_out(z, err);
+		rc = flush_out(z, o, err);
 		return rc ? rc : vdev_write(z->vdev, addr, stored, psize, err);
 	}
-	if (!z->out_len)
-		z->out_addr = addr;
-	memcpy(z->out + z->out_len, stored, psize);
-	memset(z->out + z->out_len + psize, 0, padded - psize);
-	z->out_len += padded;
+	if (!o->len)
+		o->addr = addr;
+	memcpy(o->buf + o->len, stored, psize);
+	memset(o->buf + o->len + psize, 0, padded - psize);
+	o->len += padded;
 	return 0;
 }
 
-static int alloc(struct zio *z, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err)
+/* Growing may cut off the free end of a chunk, to which nothing must be written any more: what waits is written before. */
+static int grow(struct zio *z, unsigned kinds, uint32_t sectors, struct lcpfs_error *err)
 {
-	int rc = space_alloc(z->space, sectors, counted, addr, err);
+	int rc = zio_push(z, err);
+
+	return rc ? rc : z->grow(z->grow_arg, kinds, sectors, err);
+}
+
+/* Anywhere: class is a preference, and what finds no room among its own, and cannot make it, goes to the others rather than fail. */
+static int alloc_any(struct zio *z, unsigned kinds, uint32_t sectors, bool counted, uint64_t *addr)
+{
+	int rc = space_alloc(z->space, SPACE_ANY, sectors, counted, addr, NULL);
+
+	if (rc != -LCPFS_ENOSPC || kinds != SPACE_META || grow(z, SPACE_DATA, sectors, NULL))
+		return rc;
+	return space_alloc(z->space, SPACE_ANY, sectors, counted, addr, NULL);
+}
+
+static int alloc(struct zio *z, unsigned kinds, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err)
+{
+	int rc = space_alloc(z->space, kinds, sectors, counted, addr, err);
 
 	while (rc == -LCPFS_ENOSPC && z->grow) {
-		rc = z->grow(z->grow_arg, sectors, err);
+		rc = grow(z, kinds, sectors, err);
+		if (rc == -LCPFS_ENOSPC || rc == -LCPFS_ELIMIT)
+			return alloc_any(z, kinds, sectors, counted, addr) ? rc : 0;
 		if (rc)
 			return rc;
-		rc = space_alloc(z->space, sectors, counted, addr, err);
+		rc = space_alloc(z->space, kinds, sectors, counted, addr, err);
 	}
 	return rc;
 }
@@ -78,15 +112,16 @@ static void count(struct zio *z, const struct blkptr *bp)
 int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored, struct lcpfs_error *err)
 {
 	uint32_t sectors = (uint32_t)div_up(bp->psize, SECTOR);
+	bool node = bp->kind == PTR_NODE;
 	struct lcpfs_error why = { 0 };
 	int rc;
 
 	pthread_mutex_lock(&z->place_lock);
-	rc = alloc(z, sectors, counted, &bp->addr, &why);
+	rc = alloc(z, node ? SPACE_META : SPACE_DATA, sectors, counted, &bp->addr, &why);
 	if (!rc) {
 		bp->birth = z->txg;
 		pthread_mutex_lock(&z->out_lock);
-		rc = emit(z, bp->addr, stored, bp->psize, &why);
+		rc = emit(z, &z->out[node], bp->addr, stored, bp->psize, &why);
 		if (!rc)
 			count(z, bp);
 		pthread_mutex_unlock(&z->out_lock);
@@ -102,10 +137,11 @@ int zio_place(struct zio *z, struct blkptr *bp, bool counted, const void *stored
 int zio_push(struct zio *z, struct lcpfs_error *err)
 {
 	struct lcpfs_error why = { 0 };
-	int rc;
+	int rc = 0;
 
 	pthread_mutex_lock(&z->out_lock);
-	rc = flush_out(z, &why);
+	for (unsigned i = 0; i < ZIO_OUTS && !rc; i++)
+		rc = flush_out(z, &z->out[i], &why);
 	pthread_mutex_unlock(&z->out_lock);
 	if (rc)
 		zio_fail(z, rc, &why);

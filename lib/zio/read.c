@@ -36,16 +36,19 @@ void zio_ctx_put(struct zio *z, struct zio_ctx *c)
 	pthread_mutex_unlock(&z->ctx_lock);
 }
 
-/* True when the block was taken from the out buffer. */
+/* True when the block was taken from an out buffer. */
 static bool from_out(struct zio *z, const struct blkptr *bp, uint8_t *buf, size_t padded)
 {
 	bool hit = false;
 
 	pthread_mutex_lock(&z->out_lock);
-	/* all of it or nothing: the pointer may come from a damaged tree */
-	if (bp->addr >= z->out_addr && bp->addr - z->out_addr < z->out_len / SECTOR &&
-	    padded <= z->out_len - (bp->addr - z->out_addr) * SECTOR) {
-		memcpy(buf, z->out + (bp->addr - z->out_addr) * SECTOR, padded);
+	for (unsigned i = 0; i < ZIO_OUTS && !hit; i++) {
+		const struct zio_out *o = &z->out[i];
+
+		/* all of it or nothing: the pointer may come from a damaged tree */
+		if (bp->addr < o->addr || bp->addr - o->addr >= o->len / SECTOR || padded > o->len - (bp->addr - o->addr) * SECTOR)
+			continue;
+		memcpy(buf, o->buf + (bp->addr - o->addr) * SECTOR, padded);
 		hit = true;
 	}
 	z->stats.reads++;
@@ -66,31 +69,24 @@ static const struct hash_algo *checksum_of(const struct blkptr *bp, struct lcpfs
 	return bp->suite ? NULL : h;
 }
 
-static bool sum_holds(const struct hash_algo *h, const struct blkptr *bp, const uint8_t *stored)
-{
-	uint8_t hash[HASH_LEN];
-
-	h->digest(stored, bp->psize, hash);
-	return memcmp(hash, bp->hash, HASH_LEN) == 0;
-}
-
 static int fetch(struct zio *z, const struct blkptr *bp, uint8_t *buf, struct lcpfs_error *err)
 {
 	size_t padded = round_up(bp->psize, SECTOR);
 	struct lcpfs_error why = { 0 };
-	const struct hash_algo *h = checksum_of(bp, &why);
 	int rc;
 
-	if (!h) {
+	if (!checksum_of(bp, &why)) {
 		lcpfs_fail(err, why.code, "%s", why.msg);
 		return -why.code;
 	}
-	rc = from_out(z, bp, buf, padded) ? 0 : vdev_read(z->vdev, bp->addr, buf, padded, err);
+	rc = from_out(z, bp, buf, padded) ? 0 : vdev_read(z->vdev, bp->addr, buf, padded, &why);
+	if (!rc)
+		rc = zio_verify(bp, buf, &why);
 	if (rc)
-		return rc;
-	if (!sum_holds(h, bp, buf))
-		return lcpfs_fail(err, LCPFS_ECSUM, "block %u:%u (%u bytes): checksum mismatch", ptr_chunk(bp), ptr_sector(bp), bp->psize);
-	return 0;
+		rc = zio_other_copy(z, bp, buf, rc, &why);
+	if (rc && err)
+		*err = why;
+	return rc;
 }
 
 int zio_read_stored(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err)
@@ -130,15 +126,14 @@ static int decode(struct zio *z, const struct blkptr *bp, const uint8_t *stored,
  */
 static bool head_from_window(struct zio *z, const struct blkptr *bp, void *buf, size_t want)
 {
-	const struct hash_algo *h = checksum_of(bp, NULL);
 	struct blockdev_window w;
 	bool good = false;
 
-	if (!z->map || !h || bp->psize < MAP_MIN)
+	if (!z->map || !checksum_of(bp, NULL) || bp->psize < MAP_MIN)
 		return false;
 	blockdev_guard();
 	if (vdev_map(z->vdev, bp->addr, round_up(bp->psize, SECTOR), &w)) {
-		good = sum_holds(h, bp, w.p) && !decode(z, bp, w.p, buf, want, NULL);
+		good = !zio_verify(bp, w.p, NULL) && !decode(z, bp, w.p, buf, want, NULL);
 		good = blockdev_unmap(&w) && good;
 	}
 	blockdev_unguard();

@@ -203,14 +203,15 @@ int zio_create(struct zio **out, struct vdev *v, struct space *s, const struct z
 	z->columns = o->columns;
 	z->map = o->map;
 	z->ctx = codec_ctx_create();
-	z->out = malloc(OUT_BYTES);
+	for (unsigned i = 0; i < ZIO_OUTS; i++)
+		z->out[i].buf = malloc(OUT_BYTES);
 	pthread_mutex_init(&z->lock, NULL);
 	pthread_mutex_init(&z->place_lock, NULL);
 	pthread_mutex_init(&z->out_lock, NULL);
 	pthread_mutex_init(&z->ctx_lock, NULL);
 	pthread_cond_init(&z->work, NULL);
 	pthread_cond_init(&z->room, NULL);
-	if (!z->ctx || !z->out)
+	if (!z->ctx || !z->out[0].buf || !z->out[1].buf)
 		rc = lcpfs_nomem(err);
 	else if (!z->csum)
 		rc = lcpfs_fail(err, LCPFS_EUNSUP, "checksum %u", o->csum);
@@ -256,7 +257,8 @@ void zio_destroy(struct zio *z)
 	}
 	for (unsigned i = 0; i < z->n_spare; i++)
 		free(z->spare[i].buf);
-	free(z->out);
+	for (unsigned i = 0; i < ZIO_OUTS; i++)
+		free(z->out[i].buf);
 	pthread_cond_destroy(&z->work);
 	pthread_cond_destroy(&z->room);
 	pthread_mutex_destroy(&z->lock);
@@ -271,7 +273,7 @@ void zio_set_txg(struct zio *z, uint64_t txg)
 	z->txg = txg;
 }
 
-void zio_set_grow(struct zio *z, int (*grow)(void *arg, uint32_t sectors, struct lcpfs_error *err), void *arg)
+void zio_set_grow(struct zio *z, int (*grow)(void *arg, unsigned kinds, uint32_t sectors, struct lcpfs_error *err), void *arg)
 {
 	z->grow = grow;
 	z->grow_arg = arg;

@@ -25,18 +25,28 @@ struct zio_opts {
 int zio_create(struct zio **out, struct vdev *v, struct space *s, const struct zio_opts *o, struct lcpfs_error *err);
 void zio_destroy(struct zio *z);
 void zio_set_txg(struct zio *z, uint64_t txg); /* births of what is written from now on; call with nothing in flight */
-/* What placing calls when space_alloc finds no room: grows the pool (spa sets it). */
-void zio_set_grow(struct zio *z, int (*grow)(void *arg, uint32_t sectors, struct lcpfs_error *err), void *arg);
+/*
+ * What placing calls when space_alloc finds no room for one of `kinds` (SPACE_*): grows the pool (spa sets it). Where it cannot, the block goes to
+ * where there is room.
+ */
+void zio_set_grow(struct zio *z, int (*grow)(void *arg, unsigned kinds, uint32_t sectors, struct lcpfs_error *err), void *arg);
 
 /*
  * Read the block bp points at into buf (bp->lsize bytes). buf holds garbage after a failure.
  * LCPFS_EIO unreadable, LCPFS_ECSUM, LCPFS_ECORRUPT does not decode, LCPFS_ENOKEY encrypted. Any thread.
+ * Where there are copies, one that is good is enough; bad ones met on the way are told of, and rewritten when the pool is open for writing.
  */
 int zio_read(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err);
 /* The same, only the first `want` decoded bytes; buf has room for all. */
 int zio_read_head(struct zio *z, const struct blkptr *bp, void *buf, size_t want, struct lcpfs_error *err);
 /* The stored bytes (bp->psize), verified. */
 int zio_read_stored(struct zio *z, const struct blkptr *bp, void *buf, struct lcpfs_error *err);
+/*
+ * Look at each copy of a block: bits of those that are bad, and, with `mend` (the pool is open for writing), of those rewritten from a good one.
+ * n < 2: there are none, nothing was read. 0: one is good; else what is wrong with the first.
+ */
+struct zio_copies { unsigned n, bad, mended; };
+int zio_check_copies(struct zio *z, const struct blkptr *bp, bool mend, struct zio_copies *out, struct lcpfs_error *err);
 /* Whether stored bytes (verified) decode to what bp says. */
 int zio_try_decode(struct zio *z, const struct blkptr *bp, const uint8_t *stored, struct lcpfs_error *err);
 /* The node at bp as btree_store.read wants it. */
@@ -78,6 +88,6 @@ int zio_submit_node(struct zio *z, bool counted, unsigned level, uint64_t tree_g
                     uint32_t body_len, zio_done_fn *done, void *arg, struct lcpfs_error *err);
 /* Everything placed so far is handed to the device (not flushed). */
 int zio_push(struct zio *z, struct lcpfs_error *err);
-struct zio_stats { uint64_t blocks, lbytes, pbytes, nodes, node_bytes, reads, read_bytes; };
+struct zio_stats { uint64_t blocks, lbytes, pbytes, nodes, node_bytes, reads, read_bytes, bad_copies, mended_copies; };
 void zio_get_stats(struct zio *z, struct zio_stats *out);
 #endif

@@ -31,13 +31,17 @@ struct zio_job {
 
 struct zio_ctx { struct codec_ctx *codec; struct zio_ctx *next; };
 
+/* Blocks next to each other that were placed and not written yet. Nodes and data lie apart, so each has one. */
+struct zio_out { uint8_t *buf; uint64_t addr; size_t len; };
+#define ZIO_OUTS 2u
+
 struct zio {
 	struct vdev *vdev;
 	struct space *space;
 	const struct hash_algo *csum;
 	bool columns, map;
 	uint64_t txg;
-	int (*grow)(void *arg, uint32_t sectors, struct lcpfs_error *err);
+	int (*grow)(void *arg, unsigned kinds, uint32_t sectors, struct lcpfs_error *err);
 	void *grow_arg;
 
 	pthread_mutex_t lock;          /* queues */
@@ -51,10 +55,8 @@ struct zio {
 	struct codec_ctx *ctx;         /* of the mutating thread */
 
 	pthread_mutex_t place_lock;    /* placing: one at a time. Finding room may read nodes */
-	pthread_mutex_t out_lock;      /* the out buffer, the counters; taken last */
-	uint8_t *out;
-	uint64_t out_addr;
-	size_t out_len;
+	pthread_mutex_t out_lock;      /* the out buffers, the counters; taken last */
+	struct zio_out out[ZIO_OUTS];
 	uint64_t node_seq;
 	int failed;                    /* first failure; sticky */
 	struct lcpfs_error why;
@@ -84,4 +86,10 @@ void zio_buf_put(struct zio *z, void *buf);
 /* A codec context for this call; NULL when out of memory. */
 struct zio_ctx *zio_ctx_get(struct zio *z);
 void zio_ctx_put(struct zio *z, struct zio_ctx *c);
+
+/* copies.c */
+/* 0, LCPFS_ECSUM: do the stored bytes have the pointer's hash? */
+int zio_verify(const struct blkptr *bp, const uint8_t *stored, struct lcpfs_error *err);
+/* The first copy failed with rc and *err: 0 when another one is good (in buf, whole sectors), else rc again. Mends and tells. */
+int zio_other_copy(struct zio *z, const struct blkptr *bp, uint8_t *buf, int rc, struct lcpfs_error *err);
 #endif

@@ -177,6 +177,8 @@ int lcpfs_pool_info(struct lcpfs_pool *p, struct lcpfs_pool_info *out, struct lc
 	(void)err;
 	*out = (struct lcpfs_pool_info){ .n_chunks = c->n_chunks, .n_devices = c->n_devices, .image = p->spa->image,
 		.writable = p->spa->writable, .checksum = hash_by_id(c->csum)->name, .device_bytes = vdev_dev(p->spa->vdev)->size };
+	for (uint32_t i = 0; i < c->n_chunks; i++)
+		out->copies_bytes += c->chunks[i].width ? (uint64_t)(c->chunks[i].width - 1) * c->chunks[i].col_units * UNIT : 0;
 	snprintf(out->name, sizeof out->name, "%s", c->name);
 	memcpy(out->uuid, c->uuid, 16);
 	if (ub) {

@@ -80,6 +80,15 @@ same_contents() {
 	[ "$(reader -c /a tank.img)" = one ]
 }
 
+@test "of two copies of a node one is enough" {
+	mkimg
+	for start in $(lcpfs-dump tank.img config | awk '$1 == "chunk" && $8 == 2 { sub(/.*:/, "", $(NF - 1)); print $(NF - 1) }'); do
+		dd if=/dev/zero of=tank.img bs=64K seek="$start" count=1 conv=notrunc status=none
+	done
+	[ "$(reader -c /a tank.img)" = one ]
+	[ "$(get tank.img:/a 2>/dev/null)" = one ]
+}
+
 @test "a newest commit that does not open: the one before it" {
 	mkimg
 	put tank.img:/c three
@@ -91,10 +100,10 @@ reader = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(reader)
 image = reader.Image("tank.img", False)
 root = image.uber.pool
-place = image.chunks[root.addr >> 32][0] + (root.addr & 0xffffffff) * 512
 with open("tank.img", "r+b") as f:
-    f.seek(place + 70)
-    f.write(b"XXXXXXXX")
+    for start in image.chunks[root.addr >> 32][0]:
+        f.seek(start + (root.addr & 0xffffffff) * 512 + 70)
+        f.write(b"XXXXXXXX")
 END
 	[ "$(reader -c /a tank.img)" = one ]
 	run reader -c /c tank.img

@@ -247,25 +247,28 @@ class Image:
             p = plain[at + 8:at + 8 + n]
             at += 8 + n
             if kind == 3:
-                need(p in (b'columns', b'reflink'), 'feature %s is not known' % p.decode())
+                need(p in (b'columns', b'copies', b'reflink'), 'feature %s is not known' % p.decode())
             elif kind == 18:
                 number, _, profile, width, _, ashift = struct.unpack_from('<IHBBBB', p)
-                need(profile == 1 and width == 1, 'a chunk of several columns')
-                first = int.from_bytes(p[34:40], 'little')
-                self.chunks[number] = (first * UNIT, struct.unpack_from('<I', p, 12)[0] * UNIT, ashift)
+                need(profile == 1 and width in (1, 2), 'a chunk of several columns')
+                first = [int.from_bytes(p[34 + 8 * i:40 + 8 * i], 'little') * UNIT for i in range(width)]
+                self.chunks[number] = (first, struct.unpack_from('<I', p, 12)[0] * UNIT, ashift)
             elif kind not in (1, 2, 4, 5, 6, 16, 17, 19):
                 need(not flags & 1, 'config: record %d is of a newer version' % kind)
 
     def stored(self, p):
         need(p.addr >> 32 in self.chunks, 'a block in no chunk')
-        start, length, _ = self.chunks[p.addr >> 32]
+        starts, length, _ = self.chunks[p.addr >> 32]
         off = (p.addr & MASK) * SECTOR
         need(off + p.psize <= length, 'a block outside its chunk')
-        data = self.at(start + off, p.psize)
-        if self.verify or p.csum == 2:
+        for start in starts:
+            data = self.at(start + off, p.psize)
+            if not self.verify and p.csum != 2 and len(starts) == 1:
+                return data
             h = blake3(data) if p.csum == 1 else hashlib.sha256(data).digest()
-            need(h == p.hash, 'a block with a wrong checksum')
-        return data
+            if h == p.hash:
+                return data
+        raise Bad('a block with a wrong checksum')
 
     def block(self, p):
         need(p.kind == 2, 'not a data block')

@@ -309,7 +309,7 @@ CASE(space_leak)
 {
 	uint64_t addr;
 
-	did(space_alloc(spa->space, 16, true, &addr, &err));
+	did(space_alloc(spa->space, SPACE_ANY, 16, true, &addr, &err));
 }
 CASE(space_free)
 {

@@ -144,7 +144,7 @@ TEST(features)
 
 /* ---- damage at the top ---- */
 
-struct top { struct uberblock ub, prev; uint64_t data_off, back; uint32_t ring; };
+struct top { struct uberblock ub, prev; uint64_t back; uint32_t ring; };
 
 static void look(struct lcpfs_blockdev *d, struct top *t)
 {
@@ -161,7 +161,6 @@ static void look(struct lcpfs_blockdev *d, struct top *t)
 		if (u[i].ub.txg == t->ub.prev_txg[0])
 			t->prev = u[i].ub;
 	t->ring = vdev_label(p->spa->vdev)->ring_slots;
-	t->data_off = vdev_config(p->spa->vdev)->chunks[0].member[0].start_unit * UNIT;
 	t->back = blockdev_size(d) - label_front_bytes(9, t->ring, UNIT);
 	lcpfs_pool_close(p, NULL);
 }
@@ -180,9 +179,22 @@ static uint64_t uber_at(const struct top *t, bool back)
 	return (back ? t->back : UNIT) + t->ub.txg % t->ring * 4096;
 }
 
-static void spoil_node(struct lcpfs_blockdev *d, const struct top *t, const struct blkptr *bp)
+/* Each copy of it. */
+static void spoil_node(struct lcpfs_blockdev *d, const struct blkptr *bp)
 {
-	spoil(d, t->data_off + (uint64_t)ptr_sector(bp) * SECTOR);
+	uint64_t off[2] = { 0 };
+	struct lcpfs_pool *p;
+	struct faultdev f;
+	const struct cfg_chunk *k;
+
+	if (!ok_msg(open_on(&p, &f, d, &ro) == 0, "%s", err.msg))
+		return;
+	k = config_chunk(vdev_config(p->spa->vdev), ptr_chunk(bp));
+	for (unsigned i = 0; i < k->width; i++)
+		off[i] = k->member[i].start_unit * UNIT + (uint64_t)ptr_sector(bp) * SECTOR;
+	lcpfs_pool_close(p, NULL);
+	for (unsigned i = 0; i < 2 && off[i]; i++)
+		spoil(d, off[i]);
 }
 
 enum { HURT_UBER, HURT_ROOT, HURT_CONFIG, HURT_BEFORE, HURT_SPACE_BEFORE };
@@ -195,7 +207,7 @@ static void hurt(struct lcpfs_blockdev *d, const struct top *t, unsigned what)
 		spoil(d, uber_at(t, false));
 		spoil(d, uber_at(t, true));
 	} else if (what == HURT_ROOT) {
-		spoil_node(d, t, &t->ub.pool_root);
+		spoil_node(d, &t->ub.pool_root);
 	} else if (what == HURT_CONFIG) {
 		spoil(d, UNIT + slots + t->ub.cfg_slot * UNIT);
 		spoil(d, t->back + slots + t->ub.cfg_slot * UNIT);
@@ -206,7 +218,7 @@ static void hurt(struct lcpfs_blockdev *d, const struct top *t, unsigned what)
 		spoil(d, uber_at(&before, false));
 		spoil(d, uber_at(&before, true));
 	} else {
-		spoil_node(d, t, &t->prev.space_root);
+		spoil_node(d, &t->prev.space_root);
 	}
 }
 

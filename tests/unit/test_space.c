@@ -129,7 +129,7 @@ static bool op_alloc(struct model *m, uint32_t sectors)
 	if (m->n == ARRAY_LEN(m->b))
 		return true;
 	*b = (struct block){ .sectors = sectors, .counted = tap_rand(&m->rng) % 4 != 0, .born = m->txg };
-	rc = space_alloc(m->s, sectors, b->counted, &b->addr, &err);
+	rc = space_alloc(m->s, SPACE_ANY, sectors, b->counted, &b->addr, &err);
 	if (at == UINT32_MAX)
 		return ok_msg(rc == -LCPFS_ENOSPC, "%u units found where there are none", want);
 	if (!ok_msg(rc == 0 && b->addr == ptr_addr(7, at << m->shift), "%u units: rc %d, unit %u, not %u", want, rc,
@@ -177,7 +177,7 @@ static void op_grow(struct model *m)
 	uint32_t n = m->n_units + 128 * (1 + (uint32_t)(tap_rand(&m->rng) % 100));
 
 	n = MIN(n, UNITS_MAX);
-	ok(space_set_chunk(m->s, 7, n << m->shift, 9 + m->shift, true, NULL) == 0);
+	ok(space_set_chunk(m->s, 7, n << m->shift, 9 + m->shift, SPACE_ANY, NULL) == 0);
 	m->n_units = n;
 }
 
@@ -191,7 +191,7 @@ static bool op_shrink(struct model *m)
 	if (!ok(space_high_water(m->s, 7, &sector, NULL) == 0) || !ok_msg(sector == high << m->shift, "high water %u, not %u", sector, high))
 		return false;
 	m->n_units = MAX((uint32_t)round_up(high, 128), 128);
-	return ok(space_set_chunk(m->s, 7, m->n_units << m->shift, 9 + m->shift, true, NULL) == 0);
+	return ok(space_set_chunk(m->s, 7, m->n_units << m->shift, 9 + m->shift, SPACE_ANY, NULL) == 0);
 }
 
 static bool same_totals(struct model *m)
@@ -262,15 +262,15 @@ TEST(edges)
 	struct space *s = space_create(NULL, NULL, NULL);
 	uint64_t a, b, total, used, busy;
 
-	is_int(space_alloc(s, 1, true, &a, NULL), -LCPFS_ENOSPC);
-	is_int(space_set_chunk(s, 3, 4 * SPACE_PAGE_UNITS, 9, true, NULL), 0);
-	is_int(space_set_chunk(s, 1, 128, 12, true, NULL), 0);
-	is_int(space_set_chunk(s, 2, 128, 9, false, NULL), 0);
-	is_int(space_alloc(s, 128, true, &a, NULL), 0);
+	is_int(space_alloc(s, SPACE_ANY, 1, true, &a, NULL), -LCPFS_ENOSPC);
+	is_int(space_set_chunk(s, 3, 4 * SPACE_PAGE_UNITS, 9, SPACE_ANY, NULL), 0);
+	is_int(space_set_chunk(s, 1, 128, 12, SPACE_ANY, NULL), 0);
+	is_int(space_set_chunk(s, 2, 128, 9, SPACE_NONE, NULL), 0);
+	is_int(space_alloc(s, SPACE_ANY, 128, true, &a, NULL), 0);
 	ok_msg(a == ptr_addr(1, 0), "ascending over chunks");
-	is_int(space_alloc(s, 1, true, &b, NULL), 0);
+	is_int(space_alloc(s, SPACE_ANY, 1, true, &b, NULL), 0);
 	ok_msg(b == ptr_addr(3, 0), "a chunk that is not allocatable is passed over");
-	is_int(space_alloc(s, 3 * SPACE_PAGE_UNITS, true, &b, NULL), 0);
+	is_int(space_alloc(s, SPACE_ANY, 3 * SPACE_PAGE_UNITS, true, &b, NULL), 0);
 	ok_msg(b == ptr_addr(3, 1), "longer than a page");
 	is_int(space_free(s, ptr_addr(9, 0), 1, true, true, NULL), -LCPFS_ECORRUPT);
 	is_int(space_free(s, ptr_addr(1, 0), 0, true, true, NULL), -LCPFS_ECORRUPT);
@@ -280,9 +280,9 @@ TEST(edges)
 	space_totals(s, &total, &used, &busy);
 	is_int(used, 128 + 1 + 3 * SPACE_PAGE_UNITS);
 	is_int(space_free(s, b, 3 * SPACE_PAGE_UNITS, true, true, NULL), 0);
-	is_int(space_alloc(s, 2 * SPACE_PAGE_UNITS, true, &b, NULL), -LCPFS_ENOSPC); /* only when nothing is in flight */
+	is_int(space_alloc(s, SPACE_ANY, 2 * SPACE_PAGE_UNITS, true, &b, NULL), -LCPFS_ENOSPC); /* only when nothing is in flight */
 	space_release_fresh(s);
-	is_int(space_alloc(s, 2 * SPACE_PAGE_UNITS, true, &b, NULL), 0);
+	is_int(space_alloc(s, SPACE_ANY, 2 * SPACE_PAGE_UNITS, true, &b, NULL), 0);
 	space_destroy(s);
 }
 
@@ -323,28 +323,28 @@ TEST(kept_trees)
 	uint64_t a;
 	uint32_t settled = 0;
 
-	is_int(space_set_chunk(s, 1, 3 * SPACE_PAGE_UNITS, 9, true, NULL), 0);
+	is_int(space_set_chunk(s, 1, 3 * SPACE_PAGE_UNITS, 9, SPACE_ANY, NULL), 0);
 	space_set_used(s, 10);
 	is_int(space_overlay(s, ptr_addr(1, 20), 2, false, NULL), 0); /* a node of the newest space tree */
 	is_int(space_overlay(s, ptr_addr(1, 22), 3, true, NULL), 0);  /* one that only the older tree has */
 	is_int(space_overlay(s, ptr_addr(1, 3 * SPACE_PAGE_UNITS - 1), 2, false, NULL), -LCPFS_ECORRUPT);
-	is_int(space_alloc(s, 1, true, &a, NULL), 0);
+	is_int(space_alloc(s, SPACE_ANY, 1, true, &a, NULL), 0);
 	is_int(a, ptr_addr(1, 25));
 	is_int(loads, 1);
 	is_int(space_free(s, ptr_addr(1, 12), 1, true, false, NULL), -LCPFS_ECORRUPT); /* free in the newest */
 	is_int(space_free(s, ptr_addr(1, 20), 2, false, false, NULL), 0);
 	space_settle(s, count_range, &settled);
 	is_int(settled, 10 + 3);
-	is_int(space_alloc(s, 10, true, &a, NULL), 0);
+	is_int(space_alloc(s, SPACE_ANY, 10, true, &a, NULL), 0);
 	is_int(a, ptr_addr(1, 10)); /* what the commit before used */
-	is_int(space_alloc(s, 1, true, &a, NULL), 0);
+	is_int(space_alloc(s, SPACE_ANY, 1, true, &a, NULL), 0);
 	is_int(a, ptr_addr(1, 22)); /* its node; 20 and 21 wait for one commit more */
 	settled = 0;
 	space_settle(s, count_range, &settled);
 	is_int(settled, 2);
-	is_int(space_alloc(s, 2, false, &a, NULL), 0);
+	is_int(space_alloc(s, SPACE_ANY, 2, false, &a, NULL), 0);
 	is_int(a, ptr_addr(1, 20));
-	is_int(space_alloc(s, SPACE_PAGE_UNITS, true, &a, NULL), 0);
+	is_int(space_alloc(s, SPACE_ANY, SPACE_PAGE_UNITS, true, &a, NULL), 0);
 	is_int(a, ptr_addr(1, 2 * SPACE_PAGE_UNITS) - 0); /* page 1 is full, and was never loaded */
 	is_int(loads, 2);
 	space_destroy(s);

@@ -87,7 +87,7 @@ static uint64_t put(struct vdev *v, uint32_t sector, uint8_t with)
 	uint64_t addr;
 
 	if (!c->n_chunks)
-		ok_msg(vdev_grow(v, 4096, 1, &id, &err) == 0, "%s", err.msg);
+		ok_msg(vdev_grow(v, CLASS_ANY, 4096, 1, &id, &err) == 0, "%s", err.msg);
 	id = c->chunks[c->n_chunks - 1].id;
 	addr = ptr_addr(id, sector);
 	fill(block, sizeof block, with);
@@ -131,7 +131,7 @@ TEST(create_publish_reopen)
 	/* read-only: nothing writes */
 	is_int(publish(v, 3, &err), -LCPFS_EROFS);
 	is_int(vdev_write(v, addr, "", 0, &err), -LCPFS_EROFS);
-	is_int(vdev_grow(v, 1, 1, &(uint32_t){ 0 }, &err), -LCPFS_EROFS);
+	is_int(vdev_grow(v, CLASS_ANY, 1, 1, &(uint32_t){ 0 }, &err), -LCPFS_EROFS);
 	/* addresses that are none */
 	is_int(vdev_read(v, ptr_addr(9, 0), (uint8_t[512]){ 0 }, 512, &err), -LCPFS_ECORRUPT);
 	is_int(vdev_read(v, ptr_addr(1, UINT32_MAX), (uint8_t[512]){ 0 }, 512, &err), -LCPFS_ECORRUPT);
@@ -325,7 +325,7 @@ TEST(growth_of_an_image)
 
 	ok(vdev_growable(v) == UINT64_MAX);
 	for (unsigned i = 0; i < 300; i++)
-		if (!ok_msg(vdev_grow(v, 1u << 20, i, &id, &err) == 0, "%s", err.msg))
+		if (!ok_msg(vdev_grow(v, CLASS_ANY, 1u << 20, i, &id, &err) == 0, "%s", err.msg))
 			break;
 	is_int(c->n_chunks, 300);
 	for (unsigned i = 0; i < c->n_chunks; i++) {
@@ -364,7 +364,7 @@ TEST(growth_fits_the_slot)
 
 	while (!rc && n < 100000) {
 		d->size = (UINT64_C(1) << 61) + (uint64_t)n; /* as if the disk grew for ever */
-		rc = vdev_grow(v, 1, 1, &id, &err);
+		rc = vdev_grow(v, CLASS_ANY, 1, 1, &id, &err);
 		n++;
 	}
 	ok_msg(rc == -LCPFS_ELIMIT || rc == -LCPFS_ENOSPC, "%d after %u: %s", rc, n, err.msg);
@@ -386,7 +386,7 @@ TEST(growth_of_a_disk)
 	int rc;
 
 	ok(growable > 270u << 20 && growable < 290u << 20);
-	while ((rc = vdev_grow(v, 4096, 1, &id, &err)) == 0) {
+	while ((rc = vdev_grow(v, CLASS_ANY, 4096, 1, &id, &err)) == 0) {
 		const struct cfg_chunk *k = &c->chunks[c->n_chunks - 1];
 
 		is_int(k->member[0].start_unit % 16, 0);
@@ -421,7 +421,7 @@ static void finish(struct vdev *v, uint32_t sector, uint64_t txg)
 {
 	struct lcpfs_error err = { 0 };
 
-	is_int(vdev_trim_last(v, sector, &err), 0);
+	is_int(vdev_cut(v, vdev_last_chunk(v), sector, &err), 0);
 	ok_msg(publish(v, txg, &err) == 0, "%s", err.msg);
 	ok_msg(vdev_finish_image(v, &err) == 0, "%s", err.msg);
 }
@@ -445,7 +445,7 @@ TEST(trim_finish_reopen)
 	/* reopen, grow again in place, close again */
 	v = open_newest(keep(&f, ram), true, NULL);
 	ok(holds(v, addr, 0x11));
-	is_int(vdev_grow(v, 1u << 20, 2, &id, &err), 0);
+	is_int(vdev_grow(v, CLASS_ANY, 1u << 20, 2, &id, &err), 0);
 	is_int(id, 1);
 	is_int(vdev_config(v)->n_chunks, 1);
 	is_int(vdev_config(v)->chunks[0].col_units, 1024);
@@ -487,7 +487,7 @@ TEST(forged_back_label)
 	ub = *vdev_current(v);
 	vdev_close(v);
 	v = open_newest(keep(&f, ram), true, NULL);
-	is_int(vdev_grow(v, 1, 2, &id, &err), 0);
+	is_int(vdev_grow(v, CLASS_ANY, 1, 2, &id, &err), 0);
 	is_int(publish(v, 2, &err), 0);
 	ub.txg = 16 * 100 + 1;
 	uberblock_encode(&ub, raw);
@@ -512,9 +512,9 @@ TEST(fixed_size_image)
 	v = create_on(keep(&f, ram), &c);
 	is_int(ram->size, c.size);
 	is_int(vdev_growable(v), c.size - 12 * UNIT);
-	is_int(vdev_grow(v, 1, 1, &id, &err), 0);
+	is_int(vdev_grow(v, CLASS_ANY, 1, 1, &id, &err), 0);
 	is_int(vdev_growable(v), 0);
-	is_int(vdev_grow(v, 1, 1, &id, &err), -LCPFS_ENOSPC);
+	is_int(vdev_grow(v, CLASS_ANY, 1, 1, &id, &err), -LCPFS_ENOSPC);
 	put(v, 8, 7);
 	finish(v, 16, 1);
 	is_int(ram->size, c.size);
@@ -630,7 +630,7 @@ static int session(struct lcpfs_blockdev *d, uint64_t *acked, bool *unknown, str
 		struct uberblock ub = { .txg = vdev_next_txg(v, *acked + 1) };
 		bool published = false;
 
-		rc = i < 2 ? vdev_grow(v, 70u << 20, ub.txg, &id, err) : vdev_trim_last(v, 128, err);
+		rc = i < 2 ? vdev_grow(v, CLASS_ANY, 70u << 20, ub.txg, &id, err) : vdev_cut(v, vdev_last_chunk(v), 128, err);
 		fill(block, sizeof block, (uint8_t)ub.txg);
 		if (!rc && i < 2)
 			rc = vdev_write(v, ptr_addr(id, 8 * i), block, sizeof block, err);

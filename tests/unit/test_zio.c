@@ -25,15 +25,15 @@ static int sync_chunks(struct rig *r)
 	int rc = 0;
 
 	for (uint32_t i = 0; i < c->n_chunks && !rc; i++)
-		rc = space_set_chunk(r->s, c->chunks[i].id, c->chunks[i].col_units * (UNIT / SECTOR), c->chunks[i].ashift, true, &r->err);
+		rc = space_set_chunk(r->s, c->chunks[i].id, c->chunks[i].col_units * (UNIT / SECTOR), c->chunks[i].ashift, SPACE_ANY, &r->err);
 	return rc;
 }
 
-static int grow(void *arg, uint32_t sectors, struct lcpfs_error *err)
+static int grow(void *arg, unsigned kinds, uint32_t sectors, struct lcpfs_error *err)
 {
 	struct rig *r = arg;
 	uint32_t chunk;
-	int rc = vdev_grow(r->v, (uint64_t)sectors * SECTOR, 1, &chunk, err);
+	int rc = vdev_grow(r->v, kinds == SPACE_META ? CLASS_META : CLASS_DATA, (uint64_t)sectors * SECTOR, 1, &chunk, err);
 
 	return rc ? rc : sync_chunks(r);
 }
