@@ -130,7 +130,7 @@ static uint64_t fixed_size; /* of the pools made from now on; 0: they grow */
 static void create(void)
 {
 	struct lcpfs_create_opts tiny = { .open = { .threads = 2, .memory_bytes = 32u << 20 }, .record_bytes = 16384,
-		.pack_bytes = 16384, .slice_max_bytes = 4096, .compress = "lz4",
+		.copies = 1, .pack_bytes = 16384, .slice_max_bytes = 4096, .compress = "lz4",
 		.size_bytes = fixed_size };
 
 	snprintf(dev, sizeof dev, "ram:check%u", next_disk++);
