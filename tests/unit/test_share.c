@@ -30,7 +30,7 @@ static bool did_at(int rc, const char *file, int line)
 
 static void create(void)
 {
-	static const struct lcpfs_create_opts o = { .open = { .threads = 2, .memory_bytes = 32u << 20 }, .record_bytes = 4096,
+	static const struct lcpfs_create_opts o = { .open = { .threads = 2, .memory_bytes = 32u << 20 }, .copies = 1, .record_bytes = 4096,
 		.pack_bytes = 16384, .slice_max_bytes = 4096, .compress = "lz4" };
 
 	snprintf(dev, sizeof dev, "ram:share%u", next_disk++);
@@ -514,7 +514,7 @@ TEST(refusals)
 /* With hardly any room a large file is not shared, and is then as if that had not been tried. */
 TEST(no_room)
 {
-	struct lcpfs_create_opts o = { .open = { .threads = 2, .memory_bytes = 32u << 20 }, .record_bytes = 4096, .compress = "off",
+	struct lcpfs_create_opts o = { .open = { .threads = 2, .memory_bytes = 32u << 20 }, .copies = 1, .record_bytes = 4096, .compress = "off",
 		.size_bytes = 8u << 20 };
 	struct lcpfs_stat st;
 	struct lcpfs_dataset *ds;

@@ -752,7 +752,7 @@ static int one_op(struct model *m, const char **what)
 
 static int open_pool(struct lcpfs_pool **p, struct model *m)
 {
-	static const struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .threads = 2 }, .compress = "off" };
+	static const struct lcpfs_create_opts o = { .open = { .flags = LCPFS_OPEN_RW, .threads = 2 }, .copies = 1, .compress = "off" };
 	struct lcpfs_blockdev *dev;
 	int rc = lcpfs_ramdisk_create(&dev, "model", 0, LCPFS_DEV_IMAGE, &m->err);
 
