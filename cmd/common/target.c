@@ -25,6 +25,11 @@ static size_t pool_length(const char *text)
 
 	if (!strncmp(text, "ram:", 4))
 		return 4 + strcspn(text + 4, ":@");
+	if (!strncmp(text, "offset=", 7) && !is_pool_file(text, len) && strchr(text, ':')) {
+		size_t skip = strcspn(text, ":") + 1;
+
+		return skip + pool_length(text + skip);
+	}
 	if (is_pool_file(text, len))
 		return len;
 	for (size_t i = len; i-- > 1;)

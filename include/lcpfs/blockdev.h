@@ -55,7 +55,10 @@ struct lcpfs_blockdev {
 /* Flags of lcpfs_blockdev_open; unknown ones are refused. */
 enum { LCPFS_DEV_OPEN_RW = 1, LCPFS_DEV_OPEN_CREATE = 2 /* a new empty file, must not exist */ };
 
-/* Open a device by name: a host path, or "scheme:rest" of a registered scheme. */
+/*
+ * Open a device by name: a host path, or "scheme:rest" of a registered scheme. For reading also "offset=1M:NAME" (a part of a device, from there on;
+ * "offset=2048s:" in sectors of 512 bytes, "offset=1M+500M:" with its length), and by the name of the first (img.000, img.001) an image in parts.
+ */
 int lcpfs_blockdev_open(struct lcpfs_blockdev **out, const char *name, uint32_t flags, struct lcpfs_error *err);
 /* Closing NULL does nothing. */
 void lcpfs_blockdev_close(struct lcpfs_blockdev *dev);

@@ -107,6 +107,7 @@ int lcpfs_blockdev_open(struct lcpfs_blockdev **out, const char *name, uint32_t 
 {
 	size_t n = scheme_len(name);
 	struct scheme *s;
+	int rc;
 
 	if (flags & ~(uint32_t)(LCPFS_DEV_OPEN_RW | LCPFS_DEV_OPEN_CREATE))
 		return lcpfs_fail(err, LCPFS_EINVAL, "%s: unknown open flags %#x", name, flags);
@@ -117,8 +118,18 @@ int lcpfs_blockdev_open(struct lcpfs_blockdev **out, const char *name, uint32_t 
 	pthread_mutex_lock(&schemes_lock);
 	s = n ? find_scheme(name, n) : NULL;
 	pthread_mutex_unlock(&schemes_lock);
+	if (s)
+		return s->open(out, name + n + 1, flags, s->arg, err);
 	/* a file may have a colon in its name: without a scheme it is a path */
-	return s ? s->open(out, name + n + 1, flags, s->arg, err) : blockdev_file_open(out, name, flags, err);
+	rc = blockdev_file_open(out, name, flags, err);
+	if (rc && blockdev_is_slice(name))
+		return blockdev_slice_open(out, name, flags, err);
+	if (!rc && !(flags & LCPFS_DEV_OPEN_CREATE)) {
+		rc = blockdev_split_open(out, flags, err);
+		if (rc)
+			lcpfs_blockdev_close(*out);
+	}
+	return rc;
 }
 
 int lcpfs_blockdev_register(const char *scheme, lcpfs_blockdev_open_fn *open, void *arg, struct lcpfs_error *err)

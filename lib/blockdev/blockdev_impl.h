@@ -9,4 +9,10 @@ int ram_open(struct lcpfs_blockdev **out, const char *name, uint32_t flags, stru
 
 /* The descriptor of an image file; -1 for any other device. */
 int blockdev_file_fd(const struct lcpfs_blockdev *d);
+
+/* slice.c: "offset=...:NAME" */
+bool blockdev_is_slice(const char *name);
+int blockdev_slice_open(struct lcpfs_blockdev **out, const char *name, uint32_t flags, struct lcpfs_error *err);
+/* split.c: *dev, a file, becomes all parts when it is the first of several. On failure *dev is as it was. */
+int blockdev_split_open(struct lcpfs_blockdev **dev, uint32_t flags, struct lcpfs_error *err);
 #endif

@@ -61,6 +61,12 @@ int codec_decompress(struct codec_ctx *c, unsigned id, const void *src, size_t s
 int codec_decompress_head(struct codec_ctx *c, unsigned id, const void *src, size_t src_len, void *dst, size_t dst_len,
                           size_t want, struct lcpfs_error *err);
 
+/*
+ * For salvage: what can be decoded of a zstd frame that may be damaged, cut off, or followed by other things: *got bytes, at most cap, from *used stored
+ * ones. True when it is a whole frame. Nothing says that the bytes are right.
+ */
+bool codec_part(const void *src, size_t src_len, void *dst, size_t cap, size_t *got, size_t *used);
+
 /* The versions of the libraries in use: "zstd 1.5.4, lz4 1.9.4, lzma 5.4.1": what determinism depends on. */
 const char *codec_versions(void);
 #endif

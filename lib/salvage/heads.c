@@ -265,6 +265,12 @@ int heads_find(struct sal *s, struct lcpfs_error *err)
 		rc = add_unknown(s, &p, err);
 	if (!rc)
 		qsort(s->head, s->n_head, sizeof *s->head, by_name);
+	/* packs have contents with numbers, if no names */
+	if (!rc && !s->n_head && !s->o.dataset) {
+		rc = scan_all(s, err);
+		if (!rc && s->n_frame)
+			rc = add_head(s, NULL, 0, "", err);
+	}
 	gather_fini(&g);
 	free(p.rec);
 	free(p.name);

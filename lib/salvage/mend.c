@@ -276,11 +276,14 @@ static int mend_contents(struct mending *m, struct lcpfs_error *err)
 	while (!rc && c.item.key[0] <= ITEM_EXTENT) {
 		struct inode in = { .mode = S_IFREG | 0600, .nlink = 1, .parent = INO_LOST_FOUND };
 		uint64_t id = be64_load(c.item.key + 1);
+		bool changed = false;
 
 		if (id != last && id && !inoset_has(&m->used, id) && !inoset_has(&m->inodes, id)) {
 			rc = mend_find_content(m->r, id, &in, err);
 			if (!rc)
 				rc = made_up(m, id, &in, err);
+			if (!rc)
+				rc = mend_content(m->r, id, &in, &m->used, &changed, err);
 			if (!rc)
 				rc = to_lost_found(m, id, type_of(in.mode), err);
 			rc = MIN(rc, 0);

@@ -14,11 +14,24 @@ static int iloss(struct head *h, uint64_t ino, uint64_t off, uint64_t len, unsig
 	return rc;
 }
 
+/* How much of this pack is there. */
+static uint32_t pack_end(const struct rebuild *r, uint64_t pack_id, bool *part)
+{
+	*part = false;
+	for (size_t i = 0; i < r->n_rescued; i++)
+		if (r->rescued[i].pack_id == pack_id) {
+			*part = true;
+			return r->rescued[i].got;
+		}
+	return UINT32_MAX;
+}
+
 /* 0: there, with its pack. 1: not. */
-static int find_slice(struct rebuild *r, uint64_t data_id, struct slice *out, struct lcpfs_error *err)
+static int find_slice(struct rebuild *r, uint64_t data_id, struct slice *out, bool *unverified, struct lcpfs_error *err)
 {
 	struct bt_cursor c = { 0 };
 	uint8_t key[9];
+	uint32_t end;
 	int rc = btree_get(r->ds->tree, &c, key, item_key(key, ITEM_SLICE, data_id), err);
 
 	if (!rc)
@@ -26,6 +39,11 @@ static int find_slice(struct rebuild *r, uint64_t data_id, struct slice *out, st
 	if (!rc)
 		rc = btree_get(r->ds->tree, &c, key, item_key(key, ITEM_PACK, out->pack_id), err);
 	btree_cursor_close(&c);
+	*unverified = false;
+	if (!rc) {
+		end = pack_end(r, out->pack_id, unverified);
+		rc = (uint64_t)out->off + out->len > end;
+	}
 	return rc;
 }
 
@@ -53,7 +71,8 @@ int mend_find_content(struct rebuild *r, uint64_t data_id, struct inode *in, str
 {
 	struct slice sl;
 	uint64_t charge, end;
-	int rc = find_slice(r, data_id, &sl, err);
+	bool unverified;
+	int rc = find_slice(r, data_id, &sl, &unverified, err);
 
 	if (!rc) {
 		in->size = sl.len;
@@ -100,8 +119,11 @@ static int lost_gaps(struct rebuild *r, uint64_t ino, const struct inode *in, st
 static int check_slice(struct rebuild *r, uint64_t ino, struct inode *in, bool *changed, struct lcpfs_error *err)
 {
 	struct slice sl;
-	int rc = find_slice(r, in->data_id, &sl, err);
+	bool unverified;
+	int rc = find_slice(r, in->data_id, &sl, &unverified, err);
 
+	if (!rc && unverified)
+		rc = iloss(r->h, ino, 0, in->size, LOSS_UNVERIFIED, err);
 	if (!rc && sl.len != in->size) {
 		/* they are of two times */
 		in->size = sl.len;

@@ -24,6 +24,12 @@ static int by_content(const void *x, const void *y)
 	return a->of != b->of ? (a->of > b->of) - (a->of < b->of) : (a->off > b->off) - (a->off < b->off);
 }
 
+void loss_sort(struct loss *v, size_t n)
+{
+	if (n)
+		qsort(v, n, sizeof *v, by_content);
+}
+
 const struct loss *loss_of(const struct loss *v, size_t n, uint64_t of, size_t *count)
 {
 	size_t lo = 0, hi = n;
@@ -59,53 +65,89 @@ int rebuild_put(struct rebuild *r, const void *key, size_t klen, const void *val
 /* The block of an item: *bp names it where the new pool sees it. 1: it is lost. */
 static int place_block(struct rebuild *r, const struct gather_item *it, struct blkptr *bp, struct lcpfs_error *err)
 {
-	struct blkptr old;
 	uint64_t off;
 	int rc;
 
-	if (it->nptr != 1 || ptr_decode(&old, it->ptrs, NULL) || old.kind != PTR_DATA)
-		return 1;
-	rc = map_find(r->s, &old, true, &off, err);
+	if (it->nptr != 1 || ptr_decode(bp, it->ptrs, NULL) || bp->kind != PTR_DATA)
+		return -LCPFS_ECORRUPT;
+	rc = map_find(r->s, bp, true, &off, err);
 	if (rc)
 		return rc;
-	*bp = old;
 	bp->addr = overlay_addr(off);
 	bp->birth = 1;
 	bp->flags = 0;
-	return 0;
+	return inoset_add(&r->s->used, off / SECTOR + 1, NULL, err);
+}
+
+/* 1: lost, but for the first *got bytes, which are in *bp. */
+static int place_or_rescue(struct rebuild *r, const struct gather_item *it, bool whole, struct blkptr *bp, uint32_t *got,
+                           struct lcpfs_error *err)
+{
+	int rc = place_block(r, it, bp, err);
+
+	*got = 0;
+	if (rc == -LCPFS_ECORRUPT)
+		return 1;
+	if (rc == 1) {
+		const struct blkptr old = *bp;
+
+		rc = rescue_block(r->s, &old, whole, bp, got, err);
+		rc = rc < 0 ? rc : 1;
+	}
+	return rc;
 }
 
 static int take_extent(struct rebuild *r, const struct gather_item *it, struct lcpfs_error *err)
 {
 	struct blkptr bp;
-	uint64_t off;
+	uint64_t off, id;
+	uint32_t got, len;
+	uint8_t val[4];
 	int rc;
 
 	if (it->klen != 17 || it->vlen != 4)
 		return 0;
+	id = be64_load(it->key + 1);
 	off = be64_load(it->key + 9);
-	rc = place_block(r, it, &bp, err);
+	len = (uint32_t)le_load(it->val, 4);
+	rc = place_or_rescue(r, it, false, &bp, &got, err);
 	if (!rc)
-		rc = rebuild_put(r, it->key, it->klen, it->val, it->vlen, &bp, false, err);
-	else if (rc == 1)
-		rc = head_loss(r->h, be64_load(it->key + 1), off, (uint64_t)le_load(it->val, 4), LOSS_LOST, err);
-	return MIN(rc, 0);
+		return MIN(rebuild_put(r, it->key, it->klen, it->val, it->vlen, &bp, false, err), 0);
+	if (rc != 1)
+		return rc;
+	if (got) {
+		le_store(val, 4, got);
+		rc = rebuild_put(r, it->key, it->klen, val, 4, &bp, false, err);
+		if (!rc)
+			rc = head_loss(r->h, id, off, got, LOSS_UNVERIFIED, err);
+		else if (rc == 1) /* there is a younger one */
+			return 0;
+	}
+	return rc < 0 || got >= len ? MIN(rc, 0) : head_loss(r->h, id, off + got, len - got, LOSS_LOST, err);
 }
 
 static int take_pack(struct rebuild *r, const struct gather_item *it, struct lcpfs_error *err)
 {
 	uint64_t id = be64_load(it->key + 1);
 	struct blkptr bp;
-	int rc;
+	uint32_t got;
+	int rc, put = 0;
 
 	if (it->klen != 9 || it->vlen != 8)
 		return 0;
-	rc = place_block(r, it, &bp, err);
+	rc = place_or_rescue(r, it, true, &bp, &got, err);
+	if (rc < 0)
+		return rc;
+	if (!rc || got)
+		put = rebuild_put(r, it->key, it->klen, it->val, it->vlen, &bp, false, err);
+	if (!rc || put)
+		return MIN(put, 0);
+	if (!got)
+		return inoset_add(&r->lost_packs, id, NULL, err);
+	rc = sal_room(&r->rescued, r->n_rescued, &r->cap_rescued, sizeof *r->rescued, err);
 	if (!rc)
-		rc = rebuild_put(r, it->key, it->klen, it->val, it->vlen, &bp, false, err);
-	else if (rc == 1)
-		rc = inoset_add(&r->lost_packs, id, NULL, err);
-	return MIN(rc, 0);
+		r->rescued[r->n_rescued++] = (struct rescued){ id, got };
+	return rc;
 }
 
 static int take_item(void *arg, const struct gather_item *it, struct lcpfs_error *err)
@@ -174,7 +216,7 @@ static int gather(struct rebuild *r, struct lcpfs_error *err)
 		gather_guid_add(&r->g, h->origin[i].guid, h->origin[i].max_birth);
 	rc = gather_run(&r->g, rooted ? &h->rec.root : NULL, err);
 	note_holes(r);
-	qsort(h->loss, h->n_loss, sizeof *h->loss, by_content);
+	loss_sort(h->loss, h->n_loss);
 	return rc;
 }
 
@@ -189,12 +231,14 @@ int rebuild_head(struct sal *s, struct head *h, struct lcpfs_error *err)
 	rc = put_info(&r, err);
 	if (!rc)
 		rc = gather(&r, err);
+	if (!rc)
+		rc = carve(&r, err);
 	h->empty = r.items <= 1 && r.g.lost_nodes;
 	if (!rc && !h->empty)
 		rc = mend(&r, err);
 	dmu_close(r.ds);
 	gather_fini(&r.g);
 	inoset_fini(&r.lost_packs);
-	inoset_fini(&r.rescued_packs);
+	free(r.rescued);
 	return rc ? lcpfs_within(err, rc, "%s", h->name) : 0;
 }

@@ -40,6 +40,9 @@ static void end(struct sal *s)
 	free(s->uber);
 	free(s->cfg);
 	free(s->chunk);
+	free(s->frame);
+	free(s->carved);
+	inoset_fini(&s->used);
 }
 
 static int rebuild(struct sal *s, struct lcpfs_error *err)

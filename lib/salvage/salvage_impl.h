@@ -9,7 +9,8 @@
  *   media.c    reading           scan.c   nodes, uberblocks and configs wherever they lie      map.c    where chunks lie
  *   node.c     a node by pointer or by its place            gather.c  the items of a tree, from what is left of it
  *   heads.c    which datasets there are                     overlay.c the new pool
- *   rebuild.c  a dataset's items into it                    mend.c    what does not fit together there     carve.c  packs without pointers
+ *   rebuild.c  a dataset's items into it                    rescue.c  of a damaged block what is sound     carve.c  packs without pointers
+ *   mend.c, mend_content.c  what does not fit together there
  *   output.c   its files, and what is to be told of them    salvage.c all of it in order
  */
 #ifndef SALVAGE_IMPL_H
@@ -34,6 +35,8 @@ struct found {
 };
 struct found_uber { struct uberblock ub; uint64_t off; };
 struct found_cfg { uint64_t off; };
+/* A pack that nothing points at. */
+struct carved { uint64_t off; uint32_t psize, lsize; uint8_t comp, hash[HASH_LEN]; };
 
 /* Where a chunk's columns lie on the device; more than one: each may have the bytes. */
 #define BASES_MAX 4u
@@ -42,7 +45,6 @@ struct chunk_map {
 	unsigned n, tried;
 	uint64_t base[BASES_MAX];
 };
-struct vote { uint32_t chunk, count; uint64_t base; };
 
 /* Trees whose nodes may stand in for lost ones, up to an age. */
 struct gather_guid { uint64_t guid, max_birth; };
@@ -94,12 +96,16 @@ struct sal {
 	size_t n_cfg, cap_cfg;
 	bool have_uuid;
 	uint8_t uuid[16];
+	uint64_t *frame;         /* where zstd frames begin */
+	size_t n_frame, cap_frame;
+	struct inoset used;      /* sectors, plus 1, where blocks that are in use begin */
+	bool did_carve;
+	struct carved *carved;
+	size_t n_carved, cap_carved;
 	struct config config;    /* the newest that was found; n_devices 0: none */
 	bool have_config;
 	struct chunk_map *chunk; /* ascending id */
 	size_t n_chunk, cap_chunk;
-	struct vote *vote;
-	size_t n_vote, cap_vote;
 	bool voted;
 
 	struct head *head;
@@ -201,12 +207,15 @@ void overlay_close(struct sal *s);
 uint64_t overlay_addr(uint64_t off);
 
 /* rebuild.c */
+struct rescued { uint64_t pack_id; uint32_t got; };
 struct rebuild {
 	struct sal *s;
 	struct head *h;
 	struct dataset *ds;
 	struct gather g;
-	struct inoset lost_packs, rescued_packs;
+	struct inoset lost_packs;
+	struct rescued *rescued; /* packs of which only a first part is there */
+	size_t n_rescued, cap_rescued;
 	uint64_t items;
 };
 int rebuild_head(struct sal *s, struct head *h, struct lcpfs_error *err);
@@ -214,8 +223,15 @@ int rebuild_head(struct sal *s, struct head *h, struct lcpfs_error *err);
 int rebuild_put(struct rebuild *r, const void *key, size_t klen, const void *val, size_t vlen, const struct blkptr *bp, bool replace,
                 struct lcpfs_error *err);
 int head_loss(struct head *h, uint64_t data_id, uint64_t off, uint64_t len, unsigned kind, struct lcpfs_error *err);
+void loss_sort(struct loss *v, size_t n);
 /* The first loss of this content, and how many there are. */
 const struct loss *loss_of(const struct loss *v, size_t n, uint64_t of, size_t *count);
+
+/* rescue.c: what comes before the damage of a block goes into a new one, as long as the old one (whole) or shorter. 1: nothing does. */
+int rescue_block(struct sal *s, const struct blkptr *old, bool whole, struct blkptr *bp, uint32_t *got, struct lcpfs_error *err);
+
+/* carve.c: slices from packs, with or without pointers to them */
+int carve(struct rebuild *r, struct lcpfs_error *err);
 
 /* mend.c */
 int mend(struct rebuild *r, struct lcpfs_error *err);

@@ -85,6 +85,15 @@ static int try_config(struct sal *s, uint64_t off, const uint8_t *p, struct lcpf
 	return rc;
 }
 
+static int note_frame(struct sal *s, uint64_t off, struct lcpfs_error *err)
+{
+	int rc = sal_room(&s->frame, s->n_frame, &s->cap_frame, sizeof *s->frame, err);
+
+	if (!rc)
+		s->frame[s->n_frame++] = off;
+	return rc;
+}
+
 /* Everything that begins in the first `len` of `have` bytes. */
 static int look(struct sal *s, uint64_t off, const uint8_t *buf, size_t len, size_t have, bool nodes, struct lcpfs_error *err)
 {
@@ -95,6 +104,8 @@ static int look(struct sal *s, uint64_t off, const uint8_t *buf, size_t len, siz
 
 		if (nodes && le_load(p, 4) == NODE_MAGIC)
 			rc = try_node(s, off + i, p, have - i, err);
+		else if (nodes && le_load(p, 4) == ZSTD_FRAME)
+			rc = note_frame(s, off + i, err);
 		else if (memcmp(p, "LCPFSUBR", 8) == 0)
 			rc = try_uber(s, off + i, p, have - i, err);
 		else if ((off + i) % CFG_STEP == 0 && p[5] == 0)

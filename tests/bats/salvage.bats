@@ -130,3 +130,27 @@ P
 	run_status 0 lcpfs-salvage --live tank.img out
 	kill $pid
 }
+
+@test "roots and names gone: small files are found in their packs" {
+	tree
+	mkfs.lcpfs -q tank.img src
+	last=$(lcpfs-dump tank.img tree: | sed -n 's/.*\[1:\([0-9]*\) birth.* psize \([0-9]*\) .*/\1 \2/p' | sort -n | tail -n 1)
+	unit=$(lcpfs-dump tank.img config | sed -n 's/^chunk 1 .* 1:\([0-9]*\)$/\1/p')
+	truncate -s $((unit * 65536 + ${last% *} * 512 + ${last#* } + 512)) tank.img
+	zero tank.img 0 $((unit * 65536))
+	run_status 3 lcpfs-salvage --json tank.img out
+	json 'all(l["what"] in ("name", "attributes", "unverified", "tree") for l in j["losses"])'
+	for i in 1 50 200; do
+		sum=$(sha256sum <src/dir/f$i)
+		sha256sum out/lost+found/* | grep -q "${sum%% *}"
+	done
+}
+
+@test "64 KiB of zeros anywhere, a cut, and 2 MiB gone cost what lay there" {
+	tree
+	mkfs.lcpfs -q tank.img src
+	size=$(stat -c %s tank.img)
+	run "$TESTS_DIR/tools/salvage-check" src tank.img work every:262144 cut:$((size * 6 / 10)) 0:2097152 $((size - 2097152)):2097152
+	echo "$output"
+	[ "$status" -eq 0 ]
+}
