@@ -28,6 +28,20 @@ static bool set(ZSTD_CCtx *z, ZSTD_cParameter what, int value)
 	return !ZSTD_isError(ZSTD_CCtx_setParameter(z, what, value));
 }
 
+/*
+ * Level 3 has tables and a window for 2 MiB. Kernel source in packs of 4 MiB: the window of all of it gives 0.1 % for nothing, and the half of the
+ * table of short matches is 3 % faster, for 0.05 % more. Packs of many short files want more instead: twice the table
+ * is 1.5 % less of files of 2 KiB for 5 % of the time, 0.2 % less of files of 16 KiB.
+ */
+static bool tune(ZSTD_CCtx *z, bool many, size_t len)
+{
+	if (len > 2 * MiB && !set(z, ZSTD_c_windowLog, 22))
+		return false;
+	if (many)
+		return len <= MiB || set(z, ZSTD_c_hashLog, 18);
+	return len <= 2 * MiB || set(z, ZSTD_c_chainLog, 15);
+}
+
 /* A window no longer than the block follows from the block's length, which compress2 knows. */
 static size_t frame(ZSTD_CCtx *z, int level, bool many, const uint8_t *src, size_t src_len, uint8_t *dst, size_t cap)
 {
@@ -37,8 +51,7 @@ static size_t frame(ZSTD_CCtx *z, int level, bool many, const uint8_t *src, size
 	if (!set(z, ZSTD_c_compressionLevel, level) || !set(z, ZSTD_c_contentSizeFlag, 0) ||
 	    !set(z, ZSTD_c_checksumFlag, 0) || !set(z, ZSTD_c_dictIDFlag, 0))
 		return 0;
-	/* twice the table for packs twice as long: 1.5 % less of files of 2 KiB for 5 % of the time, 0.2 % less of files of 16 KiB */
-	if (level == 3 && many && src_len > MiB && !set(z, ZSTD_c_hashLog, 18))
+	if (level == 3 && !tune(z, many, src_len))
 		return 0;
 	n = ZSTD_compress2(z, dst, cap, src, src_len);
 	return ZSTD_isError(n) ? 0 : n;
