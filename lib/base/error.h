@@ -2,6 +2,7 @@
 /* Raising errors: the lowest function says what, each caller may say where. */
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
+#include <stddef.h>
 #include "lcpfs/error.h"
 
 /*
@@ -22,4 +23,13 @@ int lcpfs_within(struct lcpfs_error *err, int rc, const char *fmt, ...) __attrib
 
 /* The out-of-memory failure. */
 #define lcpfs_nomem(err) lcpfs_fail(err, LCPFS_ENOMEM, "out of memory")
+
+/* An empty one: what `= { 0 }` says, without clearing all of its words where that is done for each of many entries. */
+static inline void error_none(struct lcpfs_error *err)
+{
+	err->code = 0;
+	err->file = NULL;
+	err->line = 0;
+	err->msg[0] = 0;
+}
 #endif

@@ -179,12 +179,14 @@ static int do_pieces(struct hand *h, struct entry_content *c, const struct entry
 	bool told = false;
 
 	for (size_t i = 0; c && i < c->n; i++) {
-		struct lcpfs_error why = { 0 };
+		struct lcpfs_error why;
 		const void *data;
 		uint64_t off;
 		size_t len;
-		int rc = c->ops->read(c, i, &h->scratch, &off, &data, &len, &why);
+		int rc;
 
+		error_none(&why);
+		rc = c->ops->read(c, i, &h->scratch, &off, &data, &len, &why);
 		if (rc == 1 && !told) {
 			warner_tell(&h->mk.w, e->path, &why);
 			told = true;

@@ -185,9 +185,11 @@ static int fill_rest(struct ds_source *s, struct entry *e, const struct inode *i
 /* s->path, inode ino. What is damaged is told and left out: 1. */
 static int yield(struct ds_source *s, uint64_t ino, struct entry *e, struct lcpfs_error *err)
 {
-	struct lcpfs_error why = { 0 };
-	int rc = zpl_inode_get(s->ds, ino, &s->in, &why);
+	struct lcpfs_error why;
+	int rc;
 
+	error_none(&why);
+	rc = zpl_inode_get(s->ds, ino, &s->in, &why);
 	s->ino = ino;
 	if (!rc) {
 		fill(e, ino, &s->in);
@@ -245,11 +247,12 @@ static int next_batch(struct ds_source *s, struct src_dir *d, struct lcpfs_error
 static int next_name(struct ds_source *s, uint64_t *ino, struct lcpfs_error *err)
 {
 	struct src_dir *d = &s->dir[s->depth - 1];
-	struct lcpfs_error why = { 0 };
+	struct lcpfs_error why;
 	struct cur c;
 	size_t len;
 	int rc = 0;
 
+	error_none(&why);
 	if (d->pos == d->names.len && d->more)
 		rc = next_batch(s, d, &why);
 	if (is_damage(rc)) {
@@ -277,7 +280,7 @@ static bool is_wanted(struct ds_source *s)
 {
 	size_t dir_len = s->dir[s->depth - 1].path_len, at = dir_len + (dir_len != 0);
 	const char *rel = path_str(s) + MIN(s->path.len, s->base_len);
-	struct lcpfs_error why = { 0 };
+	struct lcpfs_error why;
 
 	if (s->path.len >= at && import_name_ok(path_str(s) + at, s->path.len - at))
 		return !exclude_match(s->o.exclude, *rel == '/' ? rel + 1 : rel);

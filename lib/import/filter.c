@@ -37,13 +37,22 @@ static int parse_epoch(struct filter *f, struct lcpfs_error *err)
 static char *renamed(const struct filter *f, const char *path)
 {
 	const char *rest = f->prefix ? path : strchr(path, '/');
+	size_t top, len;
 	char *out;
 
 	if (!f->prefix && rest)
 		rest++;
 	if (!rest || !*rest)
 		return strdup(f->o.tree->as);
-	return asprintf(&out, "%s/%s", f->o.tree->as, rest) < 0 ? NULL : out;
+	top = strlen(f->o.tree->as);
+	len = strlen(rest);
+	out = malloc(top + len + 2);
+	if (out) {
+		memcpy(out, f->o.tree->as, top);
+		out[top] = '/';
+		memcpy(out + top + 1, rest, len + 1);
+	}
+	return out;
 }
 
 static int rename_one(const struct filter *f, char **path, struct lcpfs_error *err)
@@ -116,7 +125,7 @@ static void fix_times(const struct filter *f, struct entry *e)
 /* A second name of what was excluded has no content to link to. */
 static bool link_excluded(const struct filter *f, const struct entry *e)
 {
-	struct lcpfs_error why = { 0 };
+	struct lcpfs_error why;
 
 	if (!f->o.check_links || !(e->flags & ENTRY_HARDLINK) || !e->link ||
 	    !exclude_match_tree(f->o.tree->exclude, e->link))

@@ -30,10 +30,39 @@ void zio_ctx_put(struct zio *z, struct zio_ctx *c)
 {
 	if (!c)
 		return;
+	if (c->cap > CTX_KEEP) {
+		free(c->stored);
+		c->stored = NULL;
+		c->cap = 0;
+	}
 	pthread_mutex_lock(&z->ctx_lock);
 	c->next = z->free_ctx;
 	z->free_ctx = c;
 	pthread_mutex_unlock(&z->ctx_lock);
+}
+
+void zio_ctx_free(struct zio_ctx *c)
+{
+	codec_ctx_destroy(c->codec);
+	free(c->stored);
+	free(c);
+}
+
+/* The context's memory for a stored block, of whole sectors: the pages stay from one block to the next. */
+static uint8_t *stored_buf(struct zio_ctx *c, const struct blkptr *bp, struct lcpfs_error *err)
+{
+	size_t len = round_up(bp->psize, SECTOR);
+
+	if (len > c->cap) {
+		size_t cap = MAX(len, MIN(c->cap * 2, (size_t)CTX_KEEP));
+
+		free(c->stored);
+		c->stored = malloc(cap);
+		c->cap = c->stored ? cap : 0;
+	}
+	if (!c->stored)
+		lcpfs_nomem(err);
+	return c->stored;
 }
 
 /* True when the block was taken from an out buffer. */
@@ -100,9 +129,8 @@ int zio_read_stored(struct zio *z, const struct blkptr *bp, void *buf, struct lc
 	return rc;
 }
 
-static int decode(struct zio *z, const struct blkptr *bp, const uint8_t *stored, void *buf, size_t want, struct lcpfs_error *err)
+static int decode(struct zio_ctx *c, const struct blkptr *bp, const uint8_t *stored, void *buf, size_t want, struct lcpfs_error *err)
 {
-	struct zio_ctx *c;
 	int rc;
 
 	if (bp->comp == CODEC_NONE) {
@@ -111,29 +139,27 @@ static int decode(struct zio *z, const struct blkptr *bp, const uint8_t *stored,
 		memcpy(buf, stored, want);
 		return 0;
 	}
-	c = zio_ctx_get(z);
-	if (!c)
-		return lcpfs_nomem(err);
 	rc = want < bp->lsize ? codec_decompress_head(c->codec, bp->comp, stored, bp->psize, buf, bp->lsize, want, err) :
 	    codec_decompress(c->codec, bp->comp, stored, bp->psize, buf, bp->lsize, err);
-	zio_ctx_put(z, c);
 	return rc ? lcpfs_within(err, rc, "block %u:%u", ptr_chunk(bp), ptr_sector(bp)) : 0;
 }
 
 /*
- * Verified and decoded where the page cache has it. Only for pools that nobody writes, so that what was verified is what is decoded;
- * false: read it the ordinary way, which also has the words for what is wrong.
+ * Verified and decoded where the page cache has it: a first block costs no memory to be copied to; those after it find the context's, and a
+ * copy costs less than a mapping. Only for pools that nobody writes, so that what was verified is what is decoded; false: read it the
+ * ordinary way, which also has the words for what is wrong.
  */
-static bool head_from_window(struct zio *z, const struct blkptr *bp, void *buf, size_t want)
+static bool from_window(struct zio *z, struct zio_ctx *c, const struct blkptr *bp, void *buf, size_t want)
 {
 	struct blockdev_window w;
 	bool good = false;
 
-	if (!z->map || !checksum_of(bp, NULL) || bp->psize < MAP_MIN)
+	if (!z->map || !checksum_of(bp, NULL) || bp->psize < MAP_MIN || c->mapped)
 		return false;
+	c->mapped = true;
 	blockdev_guard();
 	if (vdev_map(z->vdev, bp->addr, round_up(bp->psize, SECTOR), &w)) {
-		good = !zio_verify(bp, w.p, NULL) && !decode(z, bp, w.p, buf, want, NULL);
+		good = !zio_verify(bp, w.p, NULL) && !decode(c, bp, w.p, buf, want, NULL);
 		good = blockdev_unmap(&w) && good;
 	}
 	blockdev_unguard();
@@ -142,17 +168,19 @@ static bool head_from_window(struct zio *z, const struct blkptr *bp, void *buf, 
 
 int zio_read_head(struct zio *z, const struct blkptr *bp, void *buf, size_t want, struct lcpfs_error *err)
 {
+	struct zio_ctx *c = zio_ctx_get(z);
 	uint8_t *stored;
-	int rc;
+	int rc = 0;
 
-	if (head_from_window(z, bp, buf, MIN(want, bp->lsize)))
-		return 0;
-	stored = malloc(round_up(bp->psize, SECTOR));
-	rc = stored ? fetch(z, bp, stored, err) : lcpfs_nomem(err);
-
-	if (!rc)
-		rc = decode(z, bp, stored, buf, MIN(want, bp->lsize), err);
-	free(stored);
+	if (!c)
+		return lcpfs_nomem(err);
+	if (!from_window(z, c, bp, buf, MIN(want, bp->lsize))) {
+		stored = stored_buf(c, bp, err);
+		rc = stored ? fetch(z, bp, stored, err) : -LCPFS_ENOMEM;
+		if (!rc)
+			rc = decode(c, bp, stored, buf, MIN(want, bp->lsize), err);
+	}
+	zio_ctx_put(z, c);
 	return rc;
 }
 
@@ -181,11 +209,10 @@ int zio_node_body(struct codec_ctx *c, const struct node_hdr *h, const uint8_t *
 	return rc;
 }
 
-static int node_open(struct zio *z, const struct blkptr *bp, const uint8_t *stored, uint8_t **out, uint32_t *nptr,
+static int node_open(struct zio_ctx *c, const struct blkptr *bp, const uint8_t *stored, uint8_t **out, uint32_t *nptr,
                      struct lcpfs_error *err)
 {
 	struct node_hdr h;
-	struct zio_ctx *c;
 	uint8_t *block;
 	size_t head;
 	int rc = node_hdr_decode(&h, stored, bp->psize, err);
@@ -196,14 +223,10 @@ static int node_open(struct zio *z, const struct blkptr *bp, const uint8_t *stor
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "its header and its pointer disagree");
 	head = (size_t)h.nptr * PTR_LEN;
 	block = malloc(head + h.body_len);
-	c = zio_ctx_get(z);
-	if (!block || !c) {
-		rc = lcpfs_nomem(err);
-	} else {
-		memcpy(block, stored + NODE_HDR, head);
-		rc = zio_node_body(c->codec, &h, stored + NODE_HDR + head, block + head, err);
-	}
-	zio_ctx_put(z, c);
+	if (!block)
+		return lcpfs_nomem(err);
+	memcpy(block, stored + NODE_HDR, head);
+	rc = zio_node_body(c->codec, &h, stored + NODE_HDR + head, block + head, err);
 	if (rc) {
 		free(block);
 		return rc;
@@ -215,33 +238,42 @@ static int node_open(struct zio *z, const struct blkptr *bp, const uint8_t *stor
 
 int zio_try_decode(struct zio *z, const struct blkptr *bp, const uint8_t *stored, struct lcpfs_error *err)
 {
+	struct zio_ctx *c;
 	uint8_t *buf = NULL;
 	uint32_t nptr;
 	int rc;
 
 	if (bp->suite)
 		return 0;
+	c = zio_ctx_get(z);
+	if (!c)
+		return lcpfs_nomem(err);
 	if (bp->kind == PTR_NODE) {
-		rc = node_open(z, bp, stored, &buf, &nptr, err);
+		rc = node_open(c, bp, stored, &buf, &nptr, err);
 	} else {
 		buf = malloc(bp->lsize);
-		rc = buf ? decode(z, bp, stored, buf, bp->lsize, err) : lcpfs_nomem(err);
+		rc = buf ? decode(c, bp, stored, buf, bp->lsize, err) : lcpfs_nomem(err);
 	}
 	free(buf);
+	zio_ctx_put(z, c);
 	return rc;
 }
 
 int zio_read_node(struct zio *z, const struct blkptr *bp, uint8_t **ptrs_body, uint32_t *nptr, struct lcpfs_error *err)
 {
+	struct zio_ctx *c;
 	uint8_t *stored;
 	int rc;
 
 	if (bp->kind != PTR_NODE)
 		return lcpfs_fail(err, LCPFS_ECORRUPT, "block %u:%u is not a node", ptr_chunk(bp), ptr_sector(bp));
-	stored = malloc(round_up(bp->psize, SECTOR));
-	rc = stored ? fetch(z, bp, stored, err) : lcpfs_nomem(err);
+	c = zio_ctx_get(z);
+	if (!c)
+		return lcpfs_nomem(err);
+	stored = stored_buf(c, bp, err);
+	rc = stored ? fetch(z, bp, stored, err) : -LCPFS_ENOMEM;
 	if (!rc)
-		rc = node_open(z, bp, stored, ptrs_body, nptr, err);
-	free(stored);
+		rc = node_open(c, bp, stored, ptrs_body, nptr, err);
+	zio_ctx_put(z, c);
 	return rc ? lcpfs_within(err, rc, "node %u:%u", ptr_chunk(bp), ptr_sector(bp)) : 0;
 }

@@ -251,8 +251,7 @@ void zio_destroy(struct zio *z)
 	for (struct zio_ctx *c = z->free_ctx; c;) {
 		struct zio_ctx *next = c->next;
 
-		codec_ctx_destroy(c->codec);
-		free(c);
+		zio_ctx_free(c);
 		c = next;
 	}
 	for (unsigned i = 0; i < z->n_spare; i++)

@@ -11,6 +11,7 @@
 #define SPARE_MIN ((size_t)256 << 10) /* smaller buffers malloc has at hand */
 #define SPARE_BYTES ((size_t)8 << 20)
 #define SPARES 16u
+#define CTX_KEEP ((size_t)4 << 20) /* longer stored blocks are rare: their memory is given back */
 #define MAP_MIN ((size_t)64 << 10) /* smaller blocks are copied before a mapping is made */
 
 struct zio_job {
@@ -29,7 +30,13 @@ struct zio_job {
 	void *arg;
 };
 
-struct zio_ctx { struct codec_ctx *codec; struct zio_ctx *next; };
+struct zio_ctx {
+	struct zio_ctx *next;
+	struct codec_ctx *codec;
+	uint8_t *stored; /* a block as it lies on the device */
+	size_t cap;
+	bool mapped;     /* a block was read through a window */
+};
 
 /* Blocks next to each other that were placed and not written yet. Nodes and data lie apart, so each has one. */
 struct zio_out { uint8_t *buf; uint64_t addr; size_t len; };
@@ -86,6 +93,7 @@ void zio_buf_put(struct zio *z, void *buf);
 /* A codec context for this call; NULL when out of memory. */
 struct zio_ctx *zio_ctx_get(struct zio *z);
 void zio_ctx_put(struct zio *z, struct zio_ctx *c);
+void zio_ctx_free(struct zio_ctx *c);
 
 /* copies.c */
 /* 0, LCPFS_ECSUM: do the stored bytes have the pointer's hash? */

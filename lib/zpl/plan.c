@@ -21,7 +21,8 @@ struct plan {
 	struct lcpfs_error *why; /* not NULL: it cannot be read from here on: the last piece */
 	int rc;
 	size_t cap;
-	struct piece *piece;
+	struct piece *piece;     /* or &only */
+	struct piece only;
 };
 struct zpl_planner {
 	struct dataset *ds;
@@ -129,7 +130,8 @@ static void plan_free(struct entry_content *c)
 	struct plan *p = (struct plan *)c;
 
 	free(p->why);
-	free(p->piece);
+	if (p->piece != &p->only)
+		free(p->piece);
 	free(p);
 }
 
@@ -137,14 +139,19 @@ static const struct entry_content_ops plan_ops = { plan_read, plan_free };
 
 static struct piece *piece_add(struct plan *p, struct lcpfs_error *err)
 {
-	if (p->c.n == p->cap) {
-		size_t cap = p->cap ? p->cap * 2 : 1;
-		struct piece *x = realloc(p->piece, cap * sizeof *x);
+	if (!p->piece) {
+		p->piece = &p->only;
+		p->cap = 1;
+	} else if (p->c.n == p->cap) {
+		size_t cap = p->cap * 4;
+		struct piece *x = realloc(p->piece == &p->only ? NULL : p->piece, cap * sizeof *x);
 
 		if (!x) {
 			lcpfs_nomem(err);
 			return NULL;
 		}
+		if (p->piece == &p->only)
+			x[0] = p->only;
 		p->piece = x;
 		p->cap = cap;
 	}
@@ -257,11 +264,12 @@ static int plan_spoilt(struct plan *p, int rc, const struct lcpfs_error *why, st
 
 int zpl_plan(struct zpl_planner *pl, const struct inode *in, struct entry_content **out, struct lcpfs_error *err)
 {
-	struct lcpfs_error why = { 0 };
+	struct lcpfs_error why;
 	struct plan *p;
 	struct slice s;
 	int rc = 0;
 
+	error_none(&why);
 	*out = NULL;
 	if (!in->size || !in->data_id)
 		return 0;
