@@ -203,3 +203,32 @@ load common
 	run_status 1 lcpfs-cp -a -j8 tank.img:/etc/. bad8/etc
 	[ "$output" = "$said" ]
 }
+
+# A disk of 8 MiB for what is extracted, gone with the command.
+on_small_disk() {
+	unshare -rm sh -c 'mkdir -p small; mount -t tmpfs -o size=8m,nr_inodes="$1" none small || exit 99; shift; "$@"; s=$?; find small -type f | wc -l >left; exit $s' \
+		sh "$@"
+}
+
+@test "a disk that is full ends an extraction, whatever the threads" {
+	unshare -rm true 2>/dev/null || skip "no namespaces here"
+	mkdir many
+	for i in $(seq 400); do head -c 50000 /dev/urandom >many/$i; done
+	head -c 20000000 /dev/urandom >big
+	mkfs.lcpfs -q tank.img many
+	lcpfs-cp big tank.img:/big
+	on_small_disk 0 true || skip "no tmpfs here"
+	export -f on_small_disk
+	for j in 1 2 5; do
+		run_status 1 timeout 60 bash -c 'on_small_disk "$@"' sh 0 lcpfs-cp -q -a -j $j tank.img:/ small/out
+		[[ "$output" == *"cannot write: No space left on device"* ]]
+		[ "$(wc -l <<<"$output")" -eq 1 ]
+		[ "$(cat left)" -lt 200 ]
+		run_status 1 timeout 60 bash -c 'on_small_disk "$@"' sh 0 lcpfs-cp -q -j $j tank.img:/big small/out
+		[[ "$output" == *"No space left on device"* ]]
+		[ "$(cat left)" -eq 0 ]
+		# names run out, not bytes
+		run_status 1 timeout 60 bash -c 'on_small_disk "$@"' sh 50 lcpfs-cp -q -a -j $j tank.img:/ small/out
+		[[ "$output" == *"cannot create: No space left on device"* ]]
+	done
+}
