@@ -1,37 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lcpfs-cat: the contents of files, one after the other. */
-#include <stdlib.h>
 #include <sys/stat.h>
 #include "common/cmd.h"
 
-enum { CHUNK = 1 << 20 };
 static const struct cmd_spec spec = {
 	.name = "lcpfs-cat",
 	.synopsis = "lcpfs-cat [-o FILE] [--json] [--live] [-j N] [--memory SIZE] TARGET ...",
 	.shared = CMD_O_READ | CMD_O_OUTPUT | CMD_O_JSON,
 };
 
-static int copy_out(struct lcpfs_file *f, struct cmd_out *out, struct lcpfs_error *err)
+static int put(void *out, const void *data, size_t len, struct lcpfs_error *err)
 {
-	size_t len = lcpfs_file_size(f) < CHUNK ? (size_t)lcpfs_file_size(f) + 1 : CHUNK, got;
-	char *buf = cmd_alloc(len);
-	uint64_t off = 0;
-	int rc;
-
-	do {
-		rc = lcpfs_file_pread(f, buf, len, off, &got, err);
-		if (!rc && got)
-			rc = cmd_out_write(out, buf, got, err);
-		off += got;
-	} while (!rc && got == len);
-	free(buf);
-	return rc;
+	return cmd_out_write(out, data, len, err);
 }
 
 static int cat(const char *text, struct cmd_out *out)
 {
 	struct lcpfs_error err = { 0 };
-	struct lcpfs_file *f = NULL;
 	struct lcpfs_dataset *ds;
 	struct lcpfs_stat st;
 	struct cmd_target t;
@@ -46,12 +31,9 @@ static int cat(const char *text, struct cmd_out *out)
 		else if (!rc && !S_ISREG(st.mode))
 			rc = cmd_err(&err, LCPFS_EINVAL, "it is a %s and has no contents", cmd_type_name(st.mode));
 		if (!rc)
-			rc = lcpfs_file_open_ino(&f, ds, st.ino, &err);
-		if (!rc)
-			rc = copy_out(f, out, &err);
+			rc = lcpfs_content_each(ds, st.ino, put, out, &err);
 		if (rc)
 			status = cmd_fail(&err, "cannot read '%s'", text);
-		lcpfs_file_close(f, NULL);
 	}
 	cmd_target_fini(&t);
 	return status;

@@ -30,12 +30,30 @@ bool cmd_is_utf8(const char *s)
 	return true;
 }
 
+/* How much of s, most often all of it, goes out as it is. */
+static unsigned plain_len(const char *s)
+{
+	unsigned n = 0;
+
+	while (s[n] >= 0x20 && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+		n++;
+	return n;
+}
+
 static void put_string(FILE *f, const char *s)
 {
-	putc('"', f);
+	putc_unlocked('"', f);
 	while (*s) {
-		unsigned char c = (unsigned char)*s;
-		unsigned n = utf8_len(s);
+		unsigned char c;
+		unsigned n = plain_len(s);
+
+		if (n) {
+			fwrite_unlocked(s, 1, n, f);
+			s += n;
+			continue;
+		}
+		c = (unsigned char)*s;
+		n = utf8_len(s);
 		if (!n)
 			fputs("\\ufffd", f);
 		else if (c == '"' || c == '\\')
@@ -50,23 +68,23 @@ static void put_string(FILE *f, const char *s)
 			fwrite(s, 1, n, f);
 		s += n ? n : 1;
 	}
-	putc('"', f);
+	putc_unlocked('"', f);
 }
 
 static void lead(struct cmd_json *j, const char *key)
 {
 	if (!j->first[j->depth])
-		putc(',', j->f);
+		putc_unlocked(',', j->f);
 	j->first[j->depth] = false;
 	if (key) {
 		put_string(j->f, key);
-		putc(':', j->f);
+		putc_unlocked(':', j->f);
 	}
 }
 
 static void open_level(struct cmd_json *j, char open, char close)
 {
-	putc(open, j->f);
+	putc_unlocked(open, j->f);
 	if (j->depth < 31)
 		j->depth++;
 	j->first[j->depth] = true;
@@ -98,7 +116,7 @@ void cmd_json_end(struct cmd_json *j)
 {
 	if (!j->depth)
 		return;
-	putc(j->close[j->depth], j->f);
+	putc_unlocked(j->close[j->depth], j->f);
 	j->depth--;
 }
 
@@ -148,8 +166,14 @@ void cmd_json_name(struct cmd_json *j, const char *key, const char *name)
 
 void cmd_json_u64(struct cmd_json *j, const char *key, uint64_t v)
 {
+	char digits[20];
+	size_t at = sizeof digits;
+
 	lead(j, key);
-	fprintf(j->f, "%" PRIu64, v);
+	do
+		digits[--at] = (char)('0' + v % 10);
+	while (v /= 10);
+	fwrite_unlocked(digits + at, 1, sizeof digits - at, j->f);
 }
 
 void cmd_json_i64(struct cmd_json *j, const char *key, int64_t v)

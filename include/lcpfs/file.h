@@ -55,6 +55,12 @@ int lcpfs_file_close(struct lcpfs_file *f, struct lcpfs_error *err); /* NULL: 0 
 uint64_t lcpfs_file_size(const struct lcpfs_file *f);
 /* *got < len only at the end of the file. Holes read as zeros. */
 int lcpfs_file_pread(struct lcpfs_file *f, void *buf, size_t len, uint64_t off, size_t *got, struct lcpfs_error *err);
+/*
+ * The whole content of the regular file `ino`, in order, with its holes as zeros. Long files of a pool that is not written through this handle
+ * are read ahead on its threads. take returns 0, or < 0 with err set to end it. What was taken before a failure is right.
+ */
+typedef int lcpfs_content_take(void *arg, const void *data, size_t len, struct lcpfs_error *err);
+int lcpfs_content_each(struct lcpfs_dataset *ds, uint64_t ino, lcpfs_content_take *take, void *arg, struct lcpfs_error *err);
 int lcpfs_file_pwrite(struct lcpfs_file *f, const void *buf, size_t len, uint64_t off, struct lcpfs_error *err);
 int lcpfs_file_truncate(struct lcpfs_file *f, uint64_t size, struct lcpfs_error *err);
 /* The next stretch of data at or after *off: *off and *len of it; returns 1 when only a hole is left. */

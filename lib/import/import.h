@@ -9,6 +9,7 @@
 #ifndef IMPORT_H
 #define IMPORT_H
 #include "base/entry.h"
+#include "base/util.h"
 #include "lcpfs/tree.h"
 #include "zpl/zpl.h"
 
@@ -73,6 +74,9 @@ struct ahead_opts {
 	entry_warn_fn *warn;  /* of contents, on the caller's thread */
 	void *warn_arg;
 };
+/* What of a handle's threads and memory goes into it: each thread holds a decoded pack or record, and what it was decoded from. */
+static inline unsigned ahead_threads(unsigned threads, size_t memory) { return (unsigned)MAX(MIN(threads, memory / (8 * MiB)), 1); }
+static inline size_t ahead_window(size_t memory) { return memory / 8; }
 /*
  * What `from`, which can detach, yields, walked and decoded ahead on other threads; contents by view. The source's own warnings belong into
  * ahead_tell while it is walked, so that they come in order. Owns `from` from now on, but for a failure.

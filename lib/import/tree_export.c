@@ -49,11 +49,10 @@ int tree_operand(struct lcpfs_dataset *ds, const char *path, const struct lcpfs_
 	return *base ? 0 : lcpfs_nomem(err);
 }
 
-/* Each thread holds a decoded pack or record, and what it was decoded from. */
 static void set_threads(struct run *r, const struct spa *s)
 {
-	r->threads = (unsigned)MAX(MIN(s->threads, s->memory / (8 * MiB)), 1);
-	r->window_bytes = s->memory / 8;
+	r->threads = ahead_threads(s->threads, s->memory);
+	r->window_bytes = ahead_window(s->memory);
 }
 
 int tree_source(struct entry_source **out, struct run *r, struct lcpfs_dataset *ds, uint64_t ino, const char *base,

@@ -33,3 +33,22 @@ load common
 	[[ "$output" == *"is a directory"* ]]
 	run_status 2 lcpfs-cat
 }
+
+@test "a long file is read ahead: the same with any threads, and damage is told" {
+	head -c 9000001 /dev/urandom >r
+	truncate -s 15M r
+	seq 300000 >>r
+	mkfs.lcpfs -q tank.img
+	lcpfs-cp r tank.img:/r
+	for j in 1 2 7; do
+		lcpfs-cat -j $j tank.img:/r | cmp - r
+		lcpfs-cat -j $j --live tank.img:/r | cmp - r
+	done
+	lcpfs-cat -j 3 --memory 32M tank.img:/r tank.img:/r | cmp - <(cat r r)
+	printf 'damage' | dd of=tank.img bs=1 seek=5000000 conv=notrunc status=none
+	for j in 1 4; do
+		run_status 6 lcpfs-cat -j $j -o out tank.img:/r
+		[[ "$output" == *"cannot read 'tank.img:/r'"*"checksum mismatch"* ]]
+		[ ! -e out ]
+	done
+}
