@@ -48,6 +48,9 @@ size_t crashdev_events(const struct crashdev *c);
 bool crashdev_is_flush(const struct crashdev *c, size_t i);
 int crashdev_replay(const struct crashdev *c, size_t cut, bool (*keep)(void *arg, size_t i), size_t (*tear)(void *arg, size_t i, size_t sectors),
                     void *arg, struct lcpfs_blockdev **ram, struct lcpfs_error *err);
+/* One event by itself: how many sectors a write has (0: no write), and doing it to `to`, of a write only sectors for which `sector(arg, s)` (NULL: all). */
+size_t crashdev_sectors(const struct crashdev *c, size_t i);
+int crashdev_apply(const struct crashdev *c, size_t i, bool (*sector)(void *arg, size_t s), void *arg, struct lcpfs_blockdev *to, struct lcpfs_error *err);
 void crashdev_destroy(struct crashdev *c);
 
 /* Fault injection: the nth (from 0) call of the chosen kinds fails with `code`, once or from then on. */

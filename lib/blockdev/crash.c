@@ -190,6 +190,29 @@ static int apply(const struct event *e, size_t sectors, struct lcpfs_blockdev *t
 	return 0;
 }
 
+size_t crashdev_sectors(const struct crashdev *c, size_t i)
+{
+	return c->ev[i].kind == EV_WRITE ? (size_t)div_up(c->ev[i].len, CRASH_SECTOR) : 0;
+}
+
+int crashdev_apply(const struct crashdev *c, size_t i, bool (*sector)(void *arg, size_t s), void *arg, struct lcpfs_blockdev *to, struct lcpfs_error *err)
+{
+	const struct event *e = &c->ev[i];
+	size_t n = crashdev_sectors(c, i);
+	int rc = 0;
+
+	if (!n || !sector)
+		return apply(e, SIZE_MAX / CRASH_SECTOR, to, err);
+	for (size_t s = 0; s < n && !rc; s++) {
+		uint64_t at = (uint64_t)s * CRASH_SECTOR;
+		struct event one = { EV_WRITE, e->off + at, MIN(e->len - at, (uint64_t)CRASH_SECTOR), e->data + at };
+
+		if (sector(arg, s))
+			rc = apply(&one, 1, to, err);
+	}
+	return rc;
+}
+
 int crashdev_replay(const struct crashdev *c, size_t cut, bool (*keep)(void *arg, size_t i),
     size_t (*tear)(void *arg, size_t i, size_t sectors), void *arg, struct lcpfs_blockdev **ram, struct lcpfs_error *err)
 {

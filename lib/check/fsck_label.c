@@ -160,7 +160,8 @@ static int check_sides(struct check *ck, struct lcpfs_blockdev *d, const struct 
 	if (!rc) {
 		check_rings(ck, &fr, &br, usable);
 		check_configs(ck, d, l, &fr, UNIT + ring, false);
-		if (usable && !open_end)
+		/* a back label that is behind belongs to an image in use, or to a close that was broken off: its slots may be those of later ones */
+		if (usable && !open_end && newest(&fr) && newest(&br) && newest(&fr)->txg == newest(&br)->txg)
 			check_configs(ck, d, l, &br, at + ring, true);
 	}
 	free(fr.u);

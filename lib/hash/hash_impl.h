@@ -34,7 +34,14 @@ crc32c_fn crc32c_sse42;
 #include <sys/platform/x86.h>
 #endif
 #if defined(CPU_FEATURE_ACTIVE)
-#define CPU_HAS(name, NAME) CPU_FEATURE_ACTIVE(NAME)
+/* The header's own test of a bit shifts into the sign. */
+static inline bool hash_cpu_active(unsigned index)
+{
+	const struct cpuid_feature *f = __x86_get_cpuid_feature_leaf(index / 128);
+
+	return f->active_array[index % 128 / 32] >> index % 32 & 1;
+}
+#define CPU_HAS(name, NAME) hash_cpu_active(x86_cpu_##NAME)
 #else
 #define CPU_HAS(name, NAME) __builtin_cpu_supports(name)
 #endif

@@ -182,16 +182,19 @@ int vdev_publish(struct vdev *v, struct uberblock *ub, bool *published, struct l
 	return 0;
 }
 
-/* Copy `len` bytes between places of the device. */
-static int copy_bytes(struct vdev *v, uint64_t from, uint64_t to, uint64_t len, struct lcpfs_error *err)
+/* Copy `len` bytes between places of the device, what is different there; says whether something was. */
+static int copy_bytes(struct vdev *v, uint64_t from, uint64_t to, uint64_t len, bool *changed, struct lcpfs_error *err)
 {
-	uint8_t *piece = malloc(UNIT);
+	uint8_t *piece = malloc(2 * UNIT);
 	int rc = piece ? 0 : lcpfs_nomem(err);
 
 	for (uint64_t at = 0; !rc && at < len; at += UNIT) {
 		size_t n = (size_t)MIN(len - at, (uint64_t)UNIT);
 
 		rc = blockdev_read(v->dev, from + at, piece, n, err);
+		if (!rc && blockdev_read(v->dev, to + at, piece + UNIT, n, NULL) == 0 && memcmp(piece, piece + UNIT, n) == 0)
+			continue;
+		*changed = true;
 		if (!rc)
 			rc = blockdev_write(v->dev, to + at, piece, n, err);
 	}
@@ -199,12 +202,16 @@ static int copy_bytes(struct vdev *v, uint64_t from, uint64_t to, uint64_t len, 
 	return rc;
 }
 
-/* The back label as a copy of the front one: ring, the config slots that it names, header last. */
+/*
+ * The back label as a copy of the front one: the config slots that the ring names, the ring, the header. Where there may have been one before (an image
+ * of a fixed length), a power cut leaves no new ring beside old configs, and no header without a ring.
+ */
 static int write_back_label(struct vdev *v, struct lcpfs_error *err)
 {
 	struct label front = label_side(&v->label, false), back = label_side(&v->label, true);
 	uint64_t len[CONFIG_SLOTS] = { 0 };
-	int rc = copy_bytes(v, front.ring_off, back.ring_off, label_slot_bytes(front.sector_shift) * front.ring_slots, err);
+	bool stays = v->cfg.devices[0].size, changed = false;
+	int rc = 0;
 
 	for (size_t i = 0; i < v->n_ubers; i++) {
 		const struct uberblock *u = &v->ubers[i].ub;
@@ -213,7 +220,13 @@ static int write_back_label(struct vdev *v, struct lcpfs_error *err)
 			len[u->cfg_slot] = MAX(len[u->cfg_slot], round_up(u->cfg_len, UINT64_C(1) << front.sector_shift));
 	}
 	for (unsigned i = 0; !rc && i < CONFIG_SLOTS; i++)
-		rc = copy_bytes(v, front.cfg_off + i * front.cfg_len, back.cfg_off + i * front.cfg_len, len[i], err);
+		rc = copy_bytes(v, front.cfg_off + i * front.cfg_len, back.cfg_off + i * front.cfg_len, len[i], &changed, err);
+	if (!rc && stays && changed)
+		rc = blockdev_flush(v->dev, err);
+	if (!rc)
+		rc = copy_bytes(v, front.ring_off, back.ring_off, label_slot_bytes(front.sector_shift) * front.ring_slots, &changed, err);
+	if (!rc && stays)
+		rc = blockdev_flush(v->dev, err);
 	return rc ? rc : label_write_header(v, true, err);
 }
 

@@ -31,6 +31,8 @@ struct inject_counter {
 };
 static struct inject_counter inject[INJECT_KINDS];
 
+/* These run before the sanitizers have begun. */
+#define INJECT_PLAIN __attribute__((no_sanitize_address, no_sanitize_undefined))
 #if defined(__SANITIZE_ADDRESS__)
 #define INJECT_REAL(name) __interceptor_##name
 #else
@@ -48,9 +50,9 @@ extern void *__libc_memalign(size_t align, size_t n);
 #define inject_aligned __libc_memalign
 #endif
 
-/* Code whose allocations always succeed: the dynamic linker, and libarchive with what it calls, which ends the process itself. */
-static const char *const inject_spare[] = { "/ld-", "/libarchive.so" };
-static uintptr_t inject_spared[2][2];
+/* Code whose allocations always succeed: the dynamic linker, and libarchive and the sanitizer with what they call, which end the process themselves. */
+static const char *const inject_spare[] = { "/ld-", "/libarchive.so", "/libasan.so" };
+static uintptr_t inject_spared[3][2];
 static void *inject_self; /* the program */
 
 static int inject_find(struct dl_phdr_info *info, size_t size, void *arg)
@@ -59,7 +61,7 @@ static int inject_find(struct dl_phdr_info *info, size_t size, void *arg)
 
 	(void)size;
 	(void)arg;
-	for (unsigned k = 0; base && k < 2; k++) {
+	for (unsigned k = 0; base && k < 3; k++) {
 		if (strncmp(base, inject_spare[k], strlen(inject_spare[k])) != 0)
 			continue;
 		inject_spared[k][0] = info->dlpi_addr;
@@ -70,9 +72,9 @@ static int inject_find(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
-static inline bool inject_spares(const void *at)
+INJECT_PLAIN static inline bool inject_spares(const void *at)
 {
-	for (unsigned k = 0; k < 2; k++)
+	for (unsigned k = 0; k < 3; k++)
 		if ((uintptr_t)at >= inject_spared[k][0] && (uintptr_t)at < inject_spared[k][1])
 			return true;
 	return false;
@@ -87,12 +89,12 @@ static size_t inject_n_live;
 static bool inject_track;
 static atomic_flag inject_lock = ATOMIC_FLAG_INIT;
 
-static inline size_t inject_home(const void *p)
+INJECT_PLAIN static inline size_t inject_home(const void *p)
 {
 	return (size_t)(((uintptr_t)p >> 4) * 0x9e3779b97f4a7c15u >> 20) % INJECT_SLOTS;
 }
 
-static inline void inject_note(void *p, size_t n, void *at)
+INJECT_PLAIN static inline void inject_note(void *p, size_t n, void *at)
 {
 	size_t i = inject_home(p);
 
@@ -109,7 +111,7 @@ static inline void inject_note(void *p, size_t n, void *at)
 	atomic_flag_clear_explicit(&inject_lock, memory_order_release);
 }
 
-static inline void inject_drop(void *p)
+INJECT_PLAIN static inline void inject_drop(void *p)
 {
 	size_t i = inject_home(p), j;
 
@@ -137,7 +139,7 @@ static inline void inject_drop(void *p)
 /* ---- failing ---- */
 
 /* Some library that one of these called. */
-static bool inject_within_spared(void)
+INJECT_PLAIN static bool inject_within_spared(void)
 {
 	void *at[12];
 	int n = backtrace(at, 12);
@@ -154,7 +156,7 @@ static bool inject_within_spared(void)
 	return false;
 }
 
-static bool inject_due(enum inject_kind kind, void *at)
+INJECT_PLAIN static bool inject_due(enum inject_kind kind, void *at)
 {
 	struct inject_counter *c = &inject[kind];
 	unsigned long long i;
@@ -223,7 +225,7 @@ static inline void inject_disarm(void)
 
 #define INJECT_CALLER __builtin_return_address(0)
 
-void *malloc(size_t n)
+INJECT_PLAIN void *malloc(size_t n)
 {
 	void *p = inject_due(INJECT_ALLOC, INJECT_CALLER) ? NULL : INJECT_REAL(malloc)(n);
 
@@ -231,7 +233,7 @@ void *malloc(size_t n)
 	return p;
 }
 
-void *calloc(size_t n, size_t m)
+INJECT_PLAIN void *calloc(size_t n, size_t m)
 {
 	void *p = inject_due(INJECT_ALLOC, INJECT_CALLER) ? NULL : INJECT_REAL(calloc)(n, m);
 
@@ -239,7 +241,7 @@ void *calloc(size_t n, size_t m)
 	return p;
 }
 
-void *realloc(void *old, size_t n)
+INJECT_PLAIN void *realloc(void *old, size_t n)
 {
 	void *p;
 
@@ -251,7 +253,7 @@ void *realloc(void *old, size_t n)
 	return p;
 }
 
-void *aligned_alloc(size_t align, size_t n)
+INJECT_PLAIN void *aligned_alloc(size_t align, size_t n)
 {
 	void *p = inject_due(INJECT_ALLOC, INJECT_CALLER) ? NULL : inject_aligned(align, n);
 
@@ -259,7 +261,7 @@ void *aligned_alloc(size_t align, size_t n)
 	return p;
 }
 
-int posix_memalign(void **out, size_t align, size_t n)
+INJECT_PLAIN int posix_memalign(void **out, size_t align, size_t n)
 {
 	void *p = inject_due(INJECT_ALLOC, INJECT_CALLER) ? NULL : inject_aligned(align, n);
 
@@ -270,7 +272,7 @@ int posix_memalign(void **out, size_t align, size_t n)
 	return 0;
 }
 
-void free(void *p)
+INJECT_PLAIN void free(void *p)
 {
 	inject_drop(p);
 	INJECT_REAL(free)(p);

@@ -15,6 +15,39 @@
 
 struct pool_digest { struct blake3 b; struct lcpfs_dataset *ds; struct lcpfs_pool *p; };
 
+static inline int digest_xattr(void *arg, const char *name, const void *value, size_t len, struct lcpfs_error *err)
+{
+	struct pool_digest *d = arg;
+
+	(void)err;
+	blake3_update(&d->b, name, strlen(name) + 1);
+	blake3_update(&d->b, value, len);
+	return 0;
+}
+
+static inline int digest_prop(void *arg, const char *prop, const char *value, const char *source, struct lcpfs_error *err)
+{
+	struct pool_digest *d = arg;
+
+	(void)err;
+	blake3_update(&d->b, prop, strlen(prop) + 1);
+	blake3_update(&d->b, value, strlen(value) + 1);
+	blake3_update(&d->b, source, strlen(source) + 1);
+	return 0;
+}
+
+static inline int digest_link(struct pool_digest *d, const char *path, struct lcpfs_error *err)
+{
+	char *target;
+	int rc = lcpfs_readlink(d->ds, path, &target, err);
+
+	if (rc)
+		return rc;
+	blake3_update(&d->b, target, strlen(target) + 1);
+	free(target);
+	return 0;
+}
+
 static inline int digest_file(void *arg, const struct lcpfs_walk_entry *e, struct lcpfs_error *err)
 {
 	struct pool_digest *d = arg;
@@ -26,6 +59,15 @@ static inline int digest_file(void *arg, const struct lcpfs_walk_entry *e, struc
 	blake3_update(&d->b, e->path, strlen(e->path) + 1);
 	blake3_update(&d->b, &e->st->mode, sizeof e->st->mode);
 	blake3_update(&d->b, &e->st->nlink, sizeof e->st->nlink);
+	blake3_update(&d->b, &e->st->uid, sizeof e->st->uid);
+	blake3_update(&d->b, &e->st->size, sizeof e->st->size);
+	if (e->st->n_xattr) {
+		rc = lcpfs_xattr_each(d->ds, e->path, 0, digest_xattr, d, err);
+		if (rc)
+			return rc;
+	}
+	if (S_ISLNK(e->st->mode))
+		return digest_link(d, e->path, err);
 	if (!S_ISREG(e->st->mode))
 		return 0;
 	rc = lcpfs_file_open_ino(&f, d->ds, e->st->ino, err);
@@ -45,6 +87,8 @@ static inline int digest_dataset(void *arg, const struct lcpfs_ds_info *info, st
 
 	blake3_update(&d->b, info->name, strlen(info->name) + 1);
 	rc = lcpfs_dataset_open(&d->ds, d->p, info->name, err);
+	if (!rc)
+		rc = lcpfs_prop_get(d->p, info->name, NULL, digest_prop, d, err);
 	if (!rc)
 		rc = lcpfs_walk(d->ds, "", 0, digest_file, d, err);
 	lcpfs_dataset_close(d->ds);
