@@ -45,6 +45,8 @@ extern void INJECT_REAL(free)(void *p);
 #if defined(__SANITIZE_ADDRESS__)
 extern void *__interceptor_aligned_alloc(size_t align, size_t n);
 #define inject_aligned __interceptor_aligned_alloc
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) { return "leak:_dl_map_object_deps\n"; }
 #else
 extern void *__libc_memalign(size_t align, size_t n);
 #define inject_aligned __libc_memalign
