@@ -54,6 +54,7 @@ struct check {
 	struct ck_pending *pending; size_t n_pending, cap_pending; /* findings that still lack a path */
 	uint64_t path_budget;      /* directory entries that may still be read for paths */
 
+	bool lost_records;         /* a dataset's record, or a node of the pool tree, cannot be read: that something is missing proves nothing */
 	struct ck_plan *plan;      /* NULL: none is wanted */
 	bool result;               /* the roots are not published yet: labels and config are not looked at */
 	const char *device;        /* for messages */

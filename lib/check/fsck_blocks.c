@@ -328,7 +328,7 @@ static int windows(struct blocks *b, struct scan *s, struct lcpfs_error *err)
 		s->verify = b->first;
 		if (!rc)
 			rc = scan_run(s, false, err);
-		lost = lost || lost_nodes(s);
+		lost = lost || lost_nodes(s) || b->ck->lost_records;
 		if (!rc)
 			rc = compare_window(b, err);
 		if (!rc && b->m.shares)
@@ -351,7 +351,7 @@ int fsck_blocks(struct check *ck, struct lcpfs_error *err)
 	if (!rc)
 		rc = windows(&b, &s, err);
 	if (!rc) {
-		tell_space(&b, !lost_nodes(&s));
+		tell_space(&b, !lost_nodes(&s) && !ck->lost_records);
 		rc = owner_report(ck, s.dmg, s.n_dmg, err);
 	}
 	if (!rc && s.bad > s.n_dmg)

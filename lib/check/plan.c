@@ -2,9 +2,11 @@
 #include "check/check_impl.h"
 #include <string.h>
 
+size_t ck_plan_most = SIZE_MAX;
+
 void ck_plan_init(struct ck_plan *p, enum lcpfs_repair_class most, size_t budget)
 {
-	*p = (struct ck_plan){ .most = most, .max = MAX(budget / 8 / sizeof(struct ck_fix), (size_t)4096) };
+	*p = (struct ck_plan){ .most = most, .max = MIN(MAX(budget / 8 / sizeof(struct ck_fix), (size_t)4096), ck_plan_most) };
 }
 
 void ck_plan_fini(struct ck_plan *p)
@@ -15,6 +17,8 @@ void ck_plan_fini(struct ck_plan *p)
 
 bool ck_plan_wants(const struct check *ck, enum problem_id id, const struct ck_ds *ds)
 {
+	if (ck->lost_records && ck_kinds[id].phase == 4)
+		return false;
 	return ck->plan && ck_kinds[id].cls <= ck->plan->most && (!ds || (ds->rec.kind != DS_SNAPSHOT && ds->rec.kind != DS_HIDDEN && ds->rec.state != DS_RECEIVING));
 }
 

@@ -36,6 +36,7 @@ struct ck_plan {
 	bool commit, labels; /* a commit by itself ends some of the problems; and label headers are to be written */
 	bool forbidden;      /* writing at all would do what is not allowed */
 };
+extern size_t ck_plan_most; /* lowered by tests */
 void ck_plan_init(struct ck_plan *p, enum lcpfs_repair_class most, size_t budget);
 void ck_plan_fini(struct ck_plan *p);
 

@@ -15,8 +15,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define COMMITS_MAX 4u   /* another process may have written in between */
-#define ROUNDS_MAX 40u
+#define TRIES_MAX 4u   /* another process may have written in between */
+#define ROUNDS_MAX 1000u
 #define STALE_MAX 3u     /* rounds without getting better */
 #define BUDGET_DEFAULT (64 * MiB)
 
@@ -151,8 +151,17 @@ static void count(struct repair *r, const struct check *ck, bool first)
 	st->fixed = st->found > st->left ? st->found - st->left : 0;
 }
 
+/* Once, and once more when that ends what is wrong with the commit before: a third one would take away what can be gone back to. */
+static bool again_wanted(const struct repair *r, unsigned commits)
+{
+	if (r->plan.forbidden)
+		return false;
+	return commits ? commits == 1 && !r->plan.n && r->plan.commit : r->plan.n || r->plan.commit || r->o->rebuild_space;
+}
+
 static int run(struct repair *r, struct check *ck, void (*again)(void *arg, uint64_t fixed), struct lcpfs_error *err)
 {
+	unsigned commits = 0;
 	bool more = true;
 	int rc = 0;
 
@@ -161,12 +170,13 @@ static int run(struct repair *r, struct check *ck, void (*again)(void *arg, uint
 			again(r->o->arg, r->st->steps);
 		rc = check_path(r, ck, err);
 		count(r, ck, !i);
-		more = !rc && i < COMMITS_MAX && !r->plan.forbidden && (r->plan.n || r->plan.commit || (r->o->rebuild_space && !i));
+		more = !rc && i < TRIES_MAX && again_wanted(r, commits);
 		if (more && r->o->plan)
 			r->o->plan(r->o->arg);
 		if (more)
 			rc = transact(r, ck, err);
-		r->st->refused = rc == 2;
+		commits += more && !rc;
+		r->st->refused |= rc == 2;
 		more = more && rc != 2;
 		rc = MIN(rc, 0);
 		ck_fini(ck);

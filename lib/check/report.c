@@ -86,11 +86,11 @@ bool ck_grow(void **p, size_t *cap, size_t n, size_t size)
 }
 
 /* Snapshots do not change, so what is wrong in one stays. Blocks of no dataset are the pool's own, or lead to no file that is known. */
-static bool repairable(enum problem_id id, const struct ck_where *w)
+static bool repairable(const struct check *ck, enum problem_id id, const struct ck_where *w)
 {
 	bool snap = w->ds && (w->ds->rec.kind == DS_SNAPSHOT || w->ds->rec.kind == DS_HIDDEN);
 
-	if (w->stays || ck_kinds[id].cls == LCPFS_REPAIR_NONE)
+	if (w->stays || (ck->lost_records && ck_kinds[id].phase == 4) || ck_kinds[id].cls == LCPFS_REPAIR_NONE)
 		return false;
 	return !(snap && (ck_kinds[id].phase == 5 || ck_kinds[id].phase == 2)) || id == P_REF_COUNTS;
 }
@@ -99,7 +99,7 @@ static void tell(struct check *ck, enum problem_id id, const struct ck_where *w,
 {
 	struct lcpfs_problem p = { .code = ck_kinds[id].code, .phase = ck_kinds[id].phase, .dataset = w->ds ? w->ds->name : NULL, .path = w->path,
 		.ino = w->ino, .offset = w->offset, .length = w->length, .addr = w->addr, .text = text,
-		.repairable = repairable(id, w), .kind = &ck_kinds[id], .device = ck->device };
+		.repairable = repairable(ck, id, w), .kind = &ck_kinds[id], .device = ck->device };
 
 	if (ck->o->problem)
 		ck->o->problem(ck->o->arg, &p);

@@ -16,6 +16,7 @@ static void bad_item(const struct loader *l, const struct bt_item *it, const cha
 	bool stays = it->key[0] == TBL_DS || it->key[0] == TBL_REF;
 	struct ck_where w = { .stays = stays };
 
+	l->ck->lost_records |= it->key[0] == TBL_DS;
 	if (!stays && l->report)
 		ck_plan_del(l->ck, P_POOL_ITEM, NULL, it->key, it->klen, BT_KEEP_PTRS);
 	if (l->report) {
@@ -153,7 +154,10 @@ static int load_item(void *arg, const struct bt_item *it, struct lcpfs_error *er
 static int pass_over(void *arg, const struct blkptr *bp, const struct ck_key *low, const struct ck_key *high, int rc,
                      const struct lcpfs_error *why, struct lcpfs_error *err)
 {
-	(void)arg, (void)bp, (void)low, (void)high, (void)rc, (void)why, (void)err;
+	const struct loader *l = arg;
+
+	(void)bp, (void)low, (void)high, (void)rc, (void)why, (void)err;
+	l->ck->lost_records = true;
 	return 0;
 }
 

@@ -65,6 +65,7 @@ static int claim(struct rebuild *r, const struct blkptr *bp, struct lcpfs_error 
 	}
 	if (c && to <= c->units)
 		return mark_units(r, c, from, to, err);
+	r->out->incomplete = true;
 	return r->tolerant ? 0 : lcpfs_fail(err, LCPFS_ECORRUPT, "block %u:%u of %u bytes is outside of every chunk", ptr_chunk(bp),
 	    ptr_sector(bp), bp->psize);
 }
@@ -81,6 +82,7 @@ static int on_bad(void *arg, const struct blkptr *bp, const struct lcpfs_error *
 	struct rebuild *r = arg;
 
 	(void)bp;
+	r->out->incomplete = true;
 	if (!r->tolerant)
 		r->why = *why;
 	return r->tolerant ? 0 : -why->code;
@@ -95,6 +97,7 @@ static int walk(struct rebuild *r, const struct blkptr *root, uint64_t floor, st
 	rc = btree_walk_ptrs(&r->s->priv->read_store, root, &w, err);
 	if (rc && r->why.code && err)
 		*err = r->why;
+	r->out->incomplete |= rc == -LCPFS_ECORRUPT;
 	return rc == -LCPFS_ECORRUPT && r->tolerant ? 0 : rc;
 }
 
@@ -105,8 +108,10 @@ static int note_rec(struct rebuild *r, const struct node_item *it, const uint8_t
 	struct dsrec d;
 	int rc = dsrec_decode(&d, it->val, it->vlen, ptr, err);
 
-	if (rc)
+	if (rc) {
+		r->out->incomplete = true;
 		return r->tolerant ? 0 : rc;
+	}
 	if (r->n_rec == r->cap_rec) {
 		size_t cap = r->cap_rec ? 2 * r->cap_rec : 64;
 		struct rec *v = realloc(r->rec, cap * sizeof *v);
@@ -181,6 +186,7 @@ static int pool_node(struct rebuild *r, const struct blkptr *bp, struct lcpfs_er
 	if (!rc)
 		rc = pool_inside(r, bp, mem, nptr, err);
 	free(mem);
+	r->out->incomplete |= rc != 0;
 	return r->tolerant && rc != -LCPFS_ENOMEM ? 0 : rc;
 }
 
@@ -311,6 +317,33 @@ int spa_pages_scan(struct spa *s, const struct blkptr *pool_root, bool tolerant,
 	if (rc)
 		spa_pages_drop(out);
 	out->valid = !rc;
+	return rc;
+}
+
+/* What is missing in them may be part of what could not be reached: what `old` calls used stays so. */
+int spa_pages_keep(struct spa *s, struct spa_pages *p, int (*old)(struct spa *s, uint32_t chunk, uint32_t page, uint8_t *used, struct lcpfs_error *err),
+                   struct lcpfs_error *err)
+{
+	struct spa_pages sum = { .valid = true, .incomplete = true };
+	struct rebuild r = { .s = s, .out = &sum };
+	int rc = lay_out(&r, err);
+
+	for (uint32_t i = 0; !rc && i < r.n_chunks; i++)
+		for (uint32_t k = 0; !rc && k < r.chunk[i].pages; k++) {
+			uint8_t used[SPACE_PAGE_BYTES], more[SPACE_PAGE_BYTES] = { 0 };
+
+			rc = spa_pages_get(p, r.chunk[i].id, k, used, err);
+			if (!rc)
+				rc = old(s, r.chunk[i].id, k, more, err);
+			for (uint32_t b = 0; b < SPACE_PAGE_BYTES; b++)
+				used[b] |= more[b];
+			if (!rc && !is_all_zero(used, sizeof used))
+				rc = emit_page(&sum, &r.chunk[i], k, used, err);
+		}
+	free(r.chunk);
+	spa_pages_drop(rc ? &sum : p);
+	if (!rc)
+		*p = sum;
 	return rc;
 }
 

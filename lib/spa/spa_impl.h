@@ -13,7 +13,7 @@ struct spa_pages {
 	struct spa_page *v; size_t n, cap;
 	struct buf data;
 	uint64_t used_sectors;
-	bool valid;
+	bool valid, incomplete; /* something was left out */
 };
 
 struct spa_private {
@@ -53,6 +53,8 @@ int spa_sync_chunks(struct spa *s, struct lcpfs_error *err);
 int spa_ref_settle(struct spa *s, struct lcpfs_error *err);
 /* Pages of all that pool_root reaches; tolerant: what cannot be read is left out, else it is the failure. */
 int spa_pages_scan(struct spa *s, const struct blkptr *pool_root, bool tolerant, struct spa_pages *out, struct lcpfs_error *err);
+int spa_pages_keep(struct spa *s, struct spa_pages *p, int (*old)(struct spa *s, uint32_t chunk, uint32_t page, uint8_t *used, struct lcpfs_error *err),
+                   struct lcpfs_error *err);
 void spa_pages_drop(struct spa_pages *p);
 const struct spa_page *spa_pages_find(const struct spa_pages *p, uint32_t chunk, uint32_t page);
 int spa_pages_get(const struct spa_pages *p, uint32_t chunk, uint32_t page, uint8_t used[SPACE_PAGE_BYTES], struct lcpfs_error *err);

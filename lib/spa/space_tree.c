@@ -30,10 +30,23 @@ static bool is_damage(int rc)
 	return rc == -LCPFS_EIO || rc == -LCPFS_ECSUM || rc == -LCPFS_ECORRUPT;
 }
 
+/* As the newest space tree has it, where that can be read. */
+static int tree_page(struct spa *s, uint32_t chunk, uint32_t page, uint8_t *used, struct lcpfs_error *err)
+{
+	int rc = page_of(s->priv->space_read, chunk, page, used, err);
+
+	if (is_damage(rc))
+		memset(used, 0, SPACE_PAGE_BYTES);
+	return is_damage(rc) ? 0 : rc;
+}
+
 int spa_space_rebuild(struct spa *s, struct lcpfs_error *err)
 {
-	int rc = spa_pages_scan(s, &vdev_current(s->vdev)->pool_root, s->priv->repair, &s->priv->pages, err);
+	struct spa_pages *p = &s->priv->pages;
+	int rc = spa_pages_scan(s, &vdev_current(s->vdev)->pool_root, s->priv->repair, p, err);
 
+	if (!rc && p->incomplete)
+		rc = spa_pages_keep(s, p, tree_page, err);
 	s->priv->pages_written = false;
 	return rc ? lcpfs_within(err, rc, "the space tree is damaged, and it cannot be made anew (fsck.lcpfs -y might help)") : 0;
 }
@@ -60,13 +73,11 @@ static int newest_page(struct spa *s, uint32_t chunk, uint32_t page, uint8_t *us
 static int old_page(struct spa *s, uint32_t chunk, uint32_t page, uint8_t *busy, struct lcpfs_error *err)
 {
 	uint8_t old[SPACE_PAGE_BYTES] = { 0 };
-	int rc = page_of(s->priv->space_read, chunk, page, old, err);
+	int rc = tree_page(s, chunk, page, old, err);
 
-	if (rc == -LCPFS_ENOMEM)
-		return rc;
 	for (uint32_t i = 0; !rc && i < SPACE_PAGE_BYTES; i++)
 		busy[i] |= old[i];
-	return 0;
+	return rc;
 }
 
 static int load_page(void *arg, uint32_t chunk, uint32_t page, uint8_t used[SPACE_PAGE_BYTES], uint8_t busy_extra[SPACE_PAGE_BYTES],
@@ -309,7 +320,7 @@ static int recount_page(struct spa *s, const struct spa_pages *now, uint32_t chu
 		if (!rc && memcmp(want, have, sizeof have) == 0)
 			return 0;
 	}
-	return rc ? rc : space_set_page(s->space, chunk, page, want, err);
+	return rc ? rc : space_set_page(s->space, chunk, page, want, now->incomplete, err);
 }
 
 int spa_space_recount(struct spa *s, const struct blkptr *pool_root, struct lcpfs_error *err)

@@ -401,7 +401,7 @@ static int flip_run(struct space *s, struct chunk *c, struct page *pg, uint32_t 
 	return 0;
 }
 
-static int set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t *used, struct lcpfs_error *err)
+static int set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t *used, bool keep, struct lcpfs_error *err)
 {
 	struct chunk *c = find_chunk(s, chunk);
 	struct page *pg;
@@ -412,19 +412,19 @@ static int set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_
 
 		while (to < SPACE_PAGE_UNITS && space_bit(used, to) == space_bit(used, i) && space_bit(pg->used, to) != space_bit(used, to))
 			to++;
-		if (to > i)
+		if (to > i && (space_bit(used, i) || !keep))
 			rc = flip_run(s, c, pg, page * SPACE_PAGE_UNITS, i, to, space_bit(used, i), err);
 		i = MAX(to, i + 1);
 	}
 	return rc;
 }
 
-int space_set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t used[SPACE_PAGE_BYTES], struct lcpfs_error *err)
+int space_set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t used[SPACE_PAGE_BYTES], bool keep, struct lcpfs_error *err)
 {
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
-	rc = set_page(s, chunk, page, used, err);
+	rc = set_page(s, chunk, page, used, keep, err);
 	pthread_mutex_unlock(&s->lock);
 	return rc;
 }

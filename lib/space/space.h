@@ -57,9 +57,10 @@ void space_release_fresh(struct space *s);
  */
 int space_overlay(struct space *s, uint64_t addr, uint32_t sectors, bool old_only, struct lcpfs_error *err);
 
-/* Whether the page is in memory; and its used units become those of `used`: what is not any more settles like what is freed. */
+/* Whether the page is in memory; and its used units become those of `used`, and with `keep` stay those that were: what is not any more settles like what is freed. */
 bool space_page_loaded(struct space *s, uint32_t chunk, uint32_t page);
-int space_set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t used[SPACE_PAGE_BYTES], struct lcpfs_error *err);
+int space_set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t used[SPACE_PAGE_BYTES], bool keep,
+                   struct lcpfs_error *err);
 /*
  * What of this range may be allocated now may not any more, as long as the handle lives: an older root that is being read has it. What lies in
  * no chunk is left out. Units that the newest commit freed need no protection before the next one.

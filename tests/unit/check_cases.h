@@ -357,4 +357,50 @@ static const struct { const char *name, *code; void (*fn)(void); } cases[] = {
 	C(rec_garbage, "pool-item"), C(space_leak, "space-leak"), C(space_free, "space-free"), C(space_page, "space-page"),
 	C(space_page_bad, "space-page"), C(space_total, "space-total"),
 };
+
+/* ---- any change ---- */
+
+/* The nth item of a tree, copied. */
+static bool nth_item(struct btree *t, unsigned n, uint8_t *key, size_t *klen, uint8_t *val, size_t *vlen, bool *ptrs)
+{
+	struct bt_cursor c = { 0 };
+	int rc = btree_seek(t, &c, "", 0, &err);
+
+	for (; !rc && n; n--)
+		rc = btree_next(&c, &err);
+	if (!rc) {
+		memcpy(key, c.item.key, *klen = c.item.klen);
+		memcpy(val, c.item.val, *vlen = c.item.vlen);
+		*ptrs = c.item.nptr;
+	}
+	btree_cursor_close(&c);
+	return rc == 0;
+}
+
+static void mutate(struct btree *t, uint64_t *seed)
+{
+	static uint8_t val[VAL_MAX];
+	uint8_t key[KEY_MAX];
+	size_t klen, vlen;
+	bool ptrs;
+
+	if (!nth_item(t, (unsigned)(tap_rand(seed) % 60), key, &klen, val, &vlen, &ptrs))
+		return;
+	switch (tap_rand(seed) % 6) {
+	case 0:
+		btree_del(t, key, klen, BT_KEEP_PTRS, NULL);
+		return;
+	case 1:
+		key[tap_rand(seed) % klen] ^= (uint8_t)tap_rand(seed);
+		ptrs = false;
+		break;
+	case 2:
+		vlen = vlen ? tap_rand(seed) % vlen : 3;
+		break;
+	default:
+		for (int i = 0; vlen && i < 3; i++)
+			val[tap_rand(seed) % vlen] ^= (uint8_t)(1u << tap_rand(seed) % 8);
+	}
+	btree_put(t, key, klen, val, vlen, NULL, 0, ptrs ? BT_KEEP_PTRS : 0, NULL);
+}
 #endif

@@ -66,8 +66,10 @@ static void undone(const struct findings *before, const char *name)
 		return;
 	fsck(&again, true);
 	ok_msg(same_findings(before, &again), "%s: undo brings %u back, of %u", name, again.n, before->n);
-	if (!same_findings(before, &again))
+	if (!same_findings(before, &again)) {
+		show(before, "before");
 		show(&again, name);
+	}
 	is_int(lcpfs_fsck_undo(dev, &oo, &us, &err), -LCPFS_ENOENT);
 }
 #endif
