@@ -201,6 +201,22 @@ CASE(extent_old)
 	did(btree_put(ds->tree, k, n, val, 4, &bp, 1, 0, &err));
 }
 
+CASE(content_twice)
+{
+	uint64_t id = data_of(root, "d/new");
+	struct slice sl = slice_of("d/p1");
+	uint8_t k[9], raw[SLICE_LEN];
+
+	slice_encode(&sl, raw);
+	tput(k, key_of(k, ITEM_SLICE, id), raw, sizeof raw, 0);
+}
+CASE(pack_nowhere)
+{
+	struct blkptr bp = { .addr = ptr_addr(9, 64), .birth = spa->txg, .kind = PTR_DATA, .lsize = 512, .psize = 512, .csum = 1 };
+	uint8_t k[9], v[8] = { 1, 0, 0, 0, 1 };
+
+	did(btree_put(ds->tree, k, key_of(k, ITEM_PACK, pack_of(root, "d/p1")), v, 8, &bp, 1, 0, &err));
+}
 CASE(inode_size) { struct inode *i = inode_of("d/small"); i->size++; set_inode("d/small", i); }
 CASE(inode_psize) { struct inode *i = inode_of("d/new"); i->psize += 512; set_inode("d/new", i); }
 CASE(inode_sliced) { struct inode *i = inode_of("d/small"); i->flags = 0; set_inode("d/small", i); }
@@ -224,6 +240,28 @@ CASE(dir_loop)
 	set_inode("d/sub", &i);
 	dirent_put("d/sub/deep", "sub", sub, DT_DIR);
 	tdel(k, dirent_key(k, "d", "sub"));
+}
+CASE(root_named) { dirent_put("d", "up", INO_ROOT, DT_DIR); }
+CASE(dir_self)
+{
+	uint64_t sub = ino_of(root, "d/sub");
+	struct inode i = *inode_of("d/sub");
+	uint8_t k[KEY_MAX], val[9];
+
+	i.parent = sub;
+	set_inode("d/sub", &i);
+	tdel(k, dirent_key(k, "d", "sub"));
+	le_store(val, 8, sub);
+	val[8] = DT_DIR;
+	tput(k, item_key_str(k, ITEM_DIRENT, sub, "me", 2), val, sizeof val, 0);
+}
+CASE(root_parent) { struct inode i = *inode_of(""); i.parent = 77; set_inode("", &i); }
+CASE(links_gone)
+{
+	uint8_t k[KEY_MAX];
+
+	tdel(k, item_key_link(k, ino_of(root, "d/hl1"), ino_of(root, "d"), "hl1", 3));
+	tdel(k, item_key_link(k, ino_of(root, "d/hl1"), ino_of(root, "d/sub"), "hl2", 3));
 }
 CASE(root_gone) { uint8_t k[9]; tdel(k, key_of(k, ITEM_INODE, INO_ROOT)); }
 CASE(link_gone)
@@ -355,7 +393,7 @@ static const struct { const char *name, *code; void (*fn)(void); } cases[] = {
 	C(name_gone, "name-missing"), C(name_bad, "name-bad"), C(snaptxg_gone, "snaptxg-missing"), C(snaptxg_bad, "snaptxg-bad"),
 	C(dead_stray, "dead-stray"), C(dead_sum, "dead-sum"), C(prop_stray, "prop-stray"), C(pool_item, "pool-item"),
 	C(rec_garbage, "pool-item"), C(space_leak, "space-leak"), C(space_free, "space-free"), C(space_page, "space-page"),
-	C(space_page_bad, "space-page"), C(space_total, "space-total"),
+	C(space_page_bad, "space-page"), C(space_total, "space-total"), C(root_named, "dir-twice"), C(dir_self, "dir-loop"), C(root_parent, "root-dir"), C(links_gone, "link-dirent"), C(content_twice, "content-twice"), C(pack_nowhere, "block-addr"),
 };
 
 /* ---- any change ---- */

@@ -214,6 +214,112 @@ static void labels(bool fixed)
 
 TEST(label_parts) { labels(true); labels(false); }
 
+/* ---- right checksums, wrong contents ---- */
+
+static struct lcpfs_blockdev *raw_open(void)
+{
+	struct lcpfs_blockdev *d = NULL;
+
+	did(lcpfs_blockdev_open(&d, dev, LCPFS_DEV_OPEN_RW, &err));
+	return d;
+}
+
+/* The slot of a ring that the newest uberblock is in, changed. */
+static void change_uber(uint64_t ring_off, void (*change)(struct uberblock *u))
+{
+	struct lcpfs_blockdev *d = raw_open();
+	uint8_t raw[UBER_LEN];
+	struct uberblock u, best = { 0 };
+	uint64_t at = 0;
+
+	for (uint64_t i = 0; d && i < 16; i++)
+		if (!d->ops->read(d, ring_off + i * 4096, raw, sizeof raw, &err) && !uberblock_decode(&u, raw, NULL) && u.txg > best.txg) {
+			best = u;
+			at = ring_off + i * 4096;
+		}
+	change(&best);
+	uberblock_encode(&best, raw);
+	did(d->ops->write(d, at, raw, sizeof raw, &err));
+	lcpfs_blockdev_close(d);
+}
+
+static uint64_t back_ring(void) { return device_size() - label_front_bytes(9, 16, 65536); }
+static void bad_epoch(struct uberblock *u) { u->epoch_id[3] ^= 1; }
+static void bad_count(struct uberblock *u) { u->n_devices = 3; }
+static void other_time(struct uberblock *u) { u->time_s++; }
+static void bad_root(struct uberblock *u) { u->pool_root.hash[0] ^= 1; }
+static void bad_prev(struct uberblock *u) { u->prev_txg[0]--; u->prev_txg[1] = MIN(u->prev_txg[1], u->prev_txg[0]); }
+
+static void change_back_label(void)
+{
+	struct lcpfs_blockdev *d = raw_open();
+	uint8_t raw[LABEL_LEN];
+	struct label l;
+
+	did(d->ops->read(d, blockdev_size(d) - LABEL_LEN, raw, sizeof raw, &err));
+	did(label_decode(&l, raw, &err));
+	l.dev_uuid[0] ^= 1;
+	label_encode(&l, raw);
+	did(d->ops->write(d, blockdev_size(d) - LABEL_LEN, raw, sizeof raw, &err));
+	lcpfs_blockdev_close(d);
+}
+
+static void two_commits(void)
+{
+	fixed_size = 8 * MiB;
+	base();
+	fixed_size = 0;
+	did(lcpfs_pool_commit(pool, &err));
+	put(root, "more", 100, 1);
+	shut();
+}
+
+static void found_and_mended(const char *code, const char *what)
+{
+	static struct findings f;
+
+	fsck(&f, false);
+	ok_msg(has(&f, code), "%s gives %s", what, code);
+	if (!has(&f, code))
+		show(&f, what);
+	mends(what, LCPFS_REPAIR_SAFE);
+}
+
+TEST(label_contents)
+{
+	static struct findings f;
+	struct lcpfs_repair_stats st;
+
+	two_commits();
+	change_uber(UNIT, bad_epoch);
+	change_uber(back_ring(), bad_epoch);
+	found_and_mended("uber-epoch", "epoch");
+	two_commits();
+	change_uber(UNIT, bad_count);
+	change_uber(back_ring(), bad_count);
+	found_and_mended("config-count", "count");
+	two_commits();
+	change_uber(back_ring(), other_time);
+	found_and_mended("uber-differ", "time");
+	two_commits();
+	change_uber(UNIT, bad_prev);
+	change_uber(back_ring(), bad_prev);
+	found_and_mended("uber-prev", "numbers of those before");
+	two_commits();
+	change_back_label();
+	found_and_mended("label-differ", "back label");
+	/* nothing opens: it says so, and nothing is written */
+	fixed_size = 8 * MiB;
+	create();
+	fixed_size = 0;
+	shut();
+	change_uber(UNIT, bad_root);
+	change_uber(back_ring(), bad_root);
+	st = repair(LCPFS_REPAIR_LOSSY, &f);
+	ok(has(&f, "pool-open") && !st.steps);
+	show(&f, "nothing opens");
+}
+
 /* The newest commit does not open: -p does not go back by itself, -y does. */
 TEST(newest_commit)
 {
@@ -238,4 +344,4 @@ TEST(newest_commit)
 	clean();
 }
 
-TAP_MAIN(T(each_node), T(several_nodes), T(shared_with_snapshot), T(label_parts), T(newest_commit))
+TAP_MAIN(T(each_node), T(several_nodes), T(shared_with_snapshot), T(label_parts), T(label_contents), T(newest_commit))
