@@ -181,6 +181,15 @@ static int put_item(struct applier *a, struct btree *t, const struct ck_fix *f, 
 	return rc ? rc : btree_put(t, key, f->klen, key + f->klen, f->vlen, NULL, 0, f->flags, err);
 }
 
+static int mend_copy(struct applier *a, const uint8_t raw[PTR_LEN], struct lcpfs_error *err)
+{
+	struct zio_copies c;
+	struct blkptr bp;
+	int rc = ptr_decode(&bp, raw, err);
+
+	return rc ? rc : zio_check_copies(a->s->zio, &bp, true, &c, err);
+}
+
 static int step(struct applier *a, const struct ck_fix *f, struct lcpfs_error *err)
 {
 	struct btree *t = a->ds ? a->ds->tree : a->s->pool_tree;
@@ -194,6 +203,7 @@ static int step(struct applier *a, const struct ck_fix *f, struct lcpfs_error *e
 	case FIX_REC: return set_rec(a->s, f->a, f->field, f->b, err);
 	case FIX_INODE: return a->ds ? set_inode(a->ds, f->a, f->field, f->b, err) : 0;
 	case FIX_INFO: return a->ds ? set_info(a->ds, f->field, f->a, err) : 0;
+	case FIX_COPY: return mend_copy(a, key, err);
 	case FIX_LOST: return a->ds ? put_lost(a->ds, f->a, (uint8_t)f->b, err) : 0;
 	}
 	return MIN(rc, 0);
@@ -245,7 +255,7 @@ static int keep_small(struct applier *a, struct lcpfs_error *err)
 static bool only_pool(const struct ck_plan *p)
 {
 	for (size_t i = 0; i < p->n; i++)
-		if (!p->fix[i].ds && !(p->fix[i].kind == FIX_REC && p->fix[i].field >= FR_PSIZE))
+		if (!p->fix[i].ds && p->fix[i].kind != FIX_COPY && !(p->fix[i].kind == FIX_REC && p->fix[i].field >= FR_PSIZE))
 			return true;
 	return false;
 }

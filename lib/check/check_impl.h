@@ -129,6 +129,12 @@ struct damage {
 	bool told;
 	char why[120];
 };
+/* A block that can be had, but not from every copy: bits of the bad ones. */
+struct copy_damage {
+	struct blkptr bp;
+	uint32_t ds;
+	unsigned bad;
+};
 struct scan {
 	struct check *ck;
 	bool data;    /* verify data blocks too */
@@ -139,11 +145,16 @@ struct scan {
 	void *arg;
 	/* results */
 	struct damage *dmg; size_t n_dmg, cap_dmg;
-	uint64_t blocks, bytes, bad;
+	struct copy_damage *copy; size_t n_copy, cap_copy;
+	uint64_t blocks, bytes, bad, bad_copies;
 };
 /* Datasets, snapshots and the pool tree; with_space: also the space tree. The tables must be loaded. */
 int scan_run(struct scan *s, bool with_space, struct lcpfs_error *err);
 void scan_fini(struct scan *s);
+/* Reads each copy of one block. Bad ones are noted in s when another is good. Fails only for lack of memory. One thread. */
+int scan_copies(struct scan *s, const struct blkptr *bp, uint32_t ds, struct lcpfs_error *err);
+/* Report what was noted of copies, and plan to rewrite them. */
+void scan_report_copies(struct scan *s);
 
 /* owner.c: report damage by the files it is in */
 int owner_report(struct check *ck, struct damage *dmg, size_t n, struct lcpfs_error *err);

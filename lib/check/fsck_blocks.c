@@ -8,6 +8,7 @@ struct range { uint64_t addr; uint32_t sectors; };
 
 struct blocks {
 	struct check *ck;
+	struct scan *scan;
 	struct claims m;
 	struct refs refs;
 	bool first;                /* the first window: what does not depend on it is told only then */
@@ -93,7 +94,7 @@ static int add_node(void *arg, const struct blkptr *bp, const struct ck_key *low
 	if (!r)
 		return lcpfs_nomem(err);
 	*r = (struct range){ bp->addr, (uint32_t)div_up(bp->psize, SECTOR) };
-	return 0;
+	return scan_copies(b->scan, bp, CK_SPACE, err);
 }
 
 static int bad_node(void *arg, const struct blkptr *bp, const struct ck_key *low, const struct ck_key *high, int rc,
@@ -345,6 +346,7 @@ int fsck_blocks(struct check *ck, struct lcpfs_error *err)
 	struct scan s = { .ck = ck, .data = ck->o->data, .claim = on_claim, .arg = &b };
 	int rc = claims_init(&b.m, ck, err);
 
+	b.scan = &s;
 	check_roots(&b);
 	if (!rc)
 		rc = gather_nodes(&b, err);
@@ -354,6 +356,7 @@ int fsck_blocks(struct check *ck, struct lcpfs_error *err)
 		tell_space(&b, !lost_nodes(&s) && !ck->lost_records);
 		rc = owner_report(ck, s.dmg, s.n_dmg, err);
 	}
+	scan_report_copies(&s);
 	if (!rc && s.bad > s.n_dmg)
 		ck_report(ck, P_BLOCK_MANY, NULL, "%" PRIu64 " more blocks", s.bad - s.n_dmg);
 	scan_fini(&s);

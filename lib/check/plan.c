@@ -93,6 +93,15 @@ void ck_plan_rec(struct check *ck, enum problem_id id, const struct ck_ds *d, en
 	ck_plan_set(ck, id, NULL, FIX_REC, field, d->rec.id, value);
 }
 
+void ck_plan_copy(struct check *ck, const struct blkptr *bp)
+{
+	struct ck_fix *f = ck_plan_wants(ck, P_BLOCK_COPY, NULL) ? add(ck, FIX_COPY, NULL) : NULL;
+	uint8_t raw[PTR_LEN];
+
+	ptr_encode(bp, raw);
+	add_bytes(ck, f, raw, sizeof raw, NULL, 0);
+}
+
 void ck_plan_told(struct check *ck, enum problem_id id)
 {
 	bool label = id <= P_CONFIG_COUNT && id != P_UBER_ROOT && id != P_POOL_OPEN;

@@ -7,6 +7,7 @@
 #define CHECK_PLAN_H
 #include "base/buf.h"
 #include "check/problems.h"
+#include "format/ptr.h"
 #include "lcpfs/check.h"
 
 enum ck_fix_kind {
@@ -15,6 +16,7 @@ enum ck_fix_kind {
 	FIX_REC, FIX_INFO,
 	FIX_DROP,           /* the node of this level that begins at key, and all below */
 	FIX_LOST,           /* ino gets a name in /lost+found, of type `b` */
+	FIX_COPY,           /* key: the pointer of a block of which a copy is bad; in place */
 };
 enum ck_field {
 	FI_NLINK, FI_PARENT, FI_SIZE, FI_PSIZE, FI_FLAGS, FI_DATA, FI_XATTRS,
@@ -53,6 +55,7 @@ void ck_plan_drop(struct check *ck, enum problem_id id, const struct ck_ds *ds, 
 void ck_plan_set(struct check *ck, enum problem_id id, const struct ck_ds *ds, enum ck_fix_kind kind, enum ck_field field, uint64_t a, uint64_t b);
 /* A field of the record of dataset d, which may be a snapshot's. */
 void ck_plan_rec(struct check *ck, enum problem_id id, const struct ck_ds *d, enum ck_field field, uint64_t value);
+void ck_plan_copy(struct check *ck, const struct blkptr *bp);
 /* Problems of labels, config and space have one remedy each, told of by ck_report. */
 void ck_plan_told(struct check *ck, enum problem_id id);
 #endif

@@ -43,6 +43,8 @@
 	X(BLOCK_IO, 2, "block-io", LOSSY, "a block cannot be read", \
 	  "drop the unreadable part of a dataset's tree, and put right what refers to it", \
 	  "try first to read it elsewhere, or to copy the whole device; else as with block-csum") \
+	X(BLOCK_COPY, 2, "block-copy", SAFE, "of two copies of a block one is damaged", \
+	  "write the damaged copy again from the good one", "the good copy is used meanwhile") \
 	X(BLOCK_ADDR, 2, "block-addr", LOSSY, "a pointer leads outside of every chunk", \
 	  "drop the pointer: a hole in the file, or contents of small files that are lost", "in a snapshot it stays: destroy the snapshot") \
 	X(BLOCK_SHARED, 2, "block-shared", NONE, "a block is used twice", \

@@ -92,7 +92,7 @@ static bool repairable(const struct check *ck, enum problem_id id, const struct 
 
 	if (w->stays || (ck->lost_records && ck_kinds[id].phase == 4) || ck_kinds[id].cls == LCPFS_REPAIR_NONE)
 		return false;
-	return !(snap && (ck_kinds[id].phase == 5 || ck_kinds[id].phase == 2)) || id == P_REF_COUNTS;
+	return !(snap && (ck_kinds[id].phase == 5 || ck_kinds[id].phase == 2)) || id == P_REF_COUNTS || id == P_BLOCK_COPY;
 }
 
 static void tell(struct check *ck, enum problem_id id, const struct ck_where *w, const char *text)

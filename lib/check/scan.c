@@ -48,6 +48,55 @@ static int add_damage(struct scan *s, const struct blkptr *bp, uint32_t ds, int 
 	return 0;
 }
 
+/* Locked by the caller, where other threads are at work. */
+static bool note_copy(struct scan *s, const struct blkptr *bp, uint32_t ds, unsigned bad)
+{
+	struct copy_damage *d;
+
+	s->bad_copies += (unsigned)__builtin_popcount(bad);
+	if (s->n_copy >= DAMAGE_MAX)
+		return true;
+	d = CK_PUSH(s->copy, s->n_copy, s->cap_copy);
+	if (d)
+		*d = (struct copy_damage){ *bp, ds, bad };
+	return d;
+}
+
+int scan_copies(struct scan *s, const struct blkptr *bp, uint32_t ds, struct lcpfs_error *err)
+{
+	struct zio_copies c;
+	int rc = zio_check_copies(s->ck->spa->zio, bp, false, &c, err);
+
+	/* what no copy has is found, and told of, by whoever reads it */
+	if (rc || !c.bad)
+		return rc == -LCPFS_ENOMEM ? rc : 0;
+	return note_copy(s, bp, ds, c.bad) ? 0 : lcpfs_nomem(err);
+}
+
+static int copy_cmp(const void *a, const void *b)
+{
+	const struct copy_damage *x = a, *y = b;
+
+	return (x->bp.addr > y->bp.addr) - (x->bp.addr < y->bp.addr);
+}
+
+void scan_report_copies(struct scan *s)
+{
+	if (s->n_copy)
+		qsort(s->copy, s->n_copy, sizeof *s->copy, copy_cmp);
+	for (size_t i = 0; i < s->n_copy; i++) {
+		const struct copy_damage *d = &s->copy[i];
+		struct ck_where w = { .ds = d->ds < s->ck->n_ds ? &s->ck->ds[d->ds] : NULL, .addr = d->bp.addr, .length = ptr_charge(&d->bp) };
+
+		/* trees of two commits share nodes */
+		if (i && d[-1].bp.addr == d->bp.addr)
+			continue;
+		ck_report(s->ck, P_BLOCK_COPY, &w, "%u:%u, %u bytes, copy %d, in %s", ptr_chunk(&d->bp), ptr_sector(&d->bp), d->bp.psize,
+		    __builtin_ctz(d->bad) + 1, ck_tree_name(s->ck, d->ds));
+		ck_plan_copy(s->ck, &d->bp);
+	}
+}
+
 static int by_addr(const void *a, const void *b)
 {
 	const struct entry *x = a, *y = b;
@@ -110,11 +159,35 @@ static void verified(struct queue *q, const struct entry *e, int rc, const struc
 	pthread_mutex_unlock(&q->lock);
 }
 
+/* Where there are copies, each is read. */
+static bool verify_copies(struct queue *q, const struct entry *e)
+{
+	struct zio *z = q->s->ck->spa->zio;
+	struct lcpfs_error why = { 0 };
+	struct zio_copies c;
+	bool noted;
+	int rc;
+
+	if (vdev_copies(q->s->ck->spa->vdev, e->bp.addr) < 2 || e->bp.suite)
+		return false;
+	rc = zio_check_copies(z, &e->bp, false, &c, &why);
+	pthread_mutex_lock(&q->lock);
+	noted = rc || !c.bad || note_copy(q->s, &e->bp, e->ds, c.bad);
+	pthread_mutex_unlock(&q->lock);
+	if (!rc && q->s->decode)
+		rc = verify_one(q, &e->bp, &why);
+	verified(q, e, noted ? rc : lcpfs_nomem(&why), &why);
+	return true;
+}
+
 static void verify_entry(struct queue *q, const struct entry *e, const uint8_t *stored, bool mapped)
 {
 	struct lcpfs_error why = { 0 };
-	int rc = stored ? verify_hash(&e->bp, stored, &why) : verify_one(q, &e->bp, &why);
+	int rc;
 
+	if (verify_copies(q, e))
+		return;
+	rc = stored ? verify_hash(&e->bp, stored, &why) : verify_one(q, &e->bp, &why);
 	if (!rc && stored && q->s->decode)
 		rc = zio_try_decode(q->s->ck->spa->zio, &e->bp, stored, &why);
 	if (rc && mapped) /* what a window lost shows here */
@@ -279,7 +352,7 @@ static int on_node(void *arg, const struct blkptr *bp, const struct ck_key *low,
 	}
 	t->q->s->blocks++;
 	t->q->s->bytes += round_up(bp->psize, SECTOR);
-	return 0;
+	return t->q->s->verify ? scan_copies(t->q->s, bp, t->ds, err) : 0;
 }
 
 static int on_bad(void *arg, const struct blkptr *bp, const struct ck_key *low, const struct ck_key *high, int rc,
@@ -359,4 +432,5 @@ int scan_run(struct scan *s, bool with_space, struct lcpfs_error *err)
 void scan_fini(struct scan *s)
 {
 	free(s->dmg);
+	free(s->copy);
 }

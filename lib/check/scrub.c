@@ -16,12 +16,15 @@ static int scrub(struct check *ck, struct lcpfs_scrub_stats *st, struct lcpfs_er
 		ck->phase = "owners";
 		rc = owner_report(ck, s.dmg, s.n_dmg, err);
 	}
+	scan_report_copies(&s);
 	if (!rc && s.bad > s.n_dmg)
 		ck_report(ck, P_BLOCK_MANY, NULL, "%" PRIu64 " more blocks", s.bad - s.n_dmg);
 	if (st)
 		*st = (struct lcpfs_scrub_stats){ s.blocks, s.bytes, s.bad, ck->n_ds };
 	if (!rc && s.bad)
 		rc = lcpfs_fail(err, LCPFS_ECSUM, "%s: %" PRIu64 " of %" PRIu64 " blocks are damaged", ck->spa->name, s.bad, s.blocks);
+	else if (!rc && s.bad_copies)
+		rc = lcpfs_fail(err, LCPFS_ECSUM, "%s: %" PRIu64 " copies of blocks are damaged, others of them are good", ck->spa->name, s.bad_copies);
 	scan_fini(&s);
 	return rc;
 }
