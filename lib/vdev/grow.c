@@ -49,12 +49,13 @@ static uint64_t slot_policy(const struct vdev *v, uint64_t units)
 	return chunks ? MAX(div_up(units, chunks), UINT64_C(1)) : 0;
 }
 
-/* Where 64 MiB are much, a chunk for nodes must not be. */
-static uint64_t meta_policy(const struct vdev *v, uint64_t total, uint64_t size)
+/* An eighth of what there is for nodes; in large pools no less than a MiB, so that the copies lie further apart. `total`: all there is. */
+static uint64_t meta_policy(const struct vdev *v, uint64_t meta, uint64_t total, uint64_t size)
 {
-	uint64_t least = slot_policy(v, total), most = vdev_open_ended(v) ? COL_UNITS_MAX / 2 : MAX(size / 256, (uint64_t)META_COL_MIN);
+	uint64_t least = slot_policy(v, meta), most = vdev_open_ended(v) ? COL_UNITS_MAX / 2 : MAX(size / 256, (uint64_t)META_COL_MIN);
+	uint64_t want = MAX(MAX(meta / 8, MIN(total / 512, MIB_UNITS)), (uint64_t)META_COL_MIN);
 
-	return least ? round_up(MAX(MIN(MAX(total / 8, (uint64_t)META_COL_MIN), most), least), (uint64_t)vdev_column_align(v)) : 0;
+	return least ? round_up(MAX(MIN(want, most), least), (uint64_t)vdev_column_align(v)) : 0;
 }
 
 /* Length of the next column of that class when the others have `total` units. */
@@ -63,7 +64,7 @@ static uint64_t column_policy(const struct vdev *v, enum chunk_class cls, uint64
 	uint64_t end = vdev_space_end(v), size = (end - MIN(end, v->label.data_off)) / UNIT, want, least;
 
 	if (cls == CLASS_META)
-		return meta_policy(v, total, size);
+		return meta_policy(v, total, total_units(v, false), size);
 	if (vdev_open_ended(v) && vdev_resizable(v)) {
 		for (want = IMAGE_COL_MIN; want < IMAGE_COL_MAX && want * 2 <= total;)
 			want *= 2;
@@ -295,21 +296,51 @@ uint64_t vdev_growable(struct vdev *v)
 	return sum;
 }
 
+/*
+ * Of the chunk that lies last the copies move together, as far as that leaves them apart: what was cut off would lie between them, as a hole.
+ * Only while no commit knows the chunk.
+ */
+static int close_gap(struct vdev *v, struct cfg_chunk *k, struct lcpfs_error *err)
+{
+	uint64_t from = k->member[0].start_unit, to = from + MAX(k->col_units, META_COL_MIN);
+	uint8_t *piece = to < k->member[1].start_unit ? malloc(UNIT) : NULL;
+	int rc = 0;
+
+	if (to >= k->member[1].start_unit)
+		return 0;
+	if (!piece)
+		return lcpfs_nomem(err);
+	for (uint64_t i = 0; !rc && i < k->col_units; i++) {
+		rc = blockdev_read(v->dev, (from + i) * UNIT, piece, UNIT, err);
+		if (!rc)
+			rc = blockdev_write(v->dev, (to + i) * UNIT, piece, UNIT, err);
+	}
+	free(piece);
+	if (!rc)
+		k->member[1].start_unit = to;
+	__atomic_store_n(&v->dirty, true, __ATOMIC_RELAXED);
+	return rc;
+}
+
 int vdev_cut(struct vdev *v, uint32_t chunk, uint32_t sector, struct lcpfs_error *err)
 {
 	uint64_t units = MAX(div_up(sector, SECTORS_PER_UNIT), UINT64_C(1));
-	struct cfg_chunk *k;
+	int rc = 0;
 
 	if (!v->rw)
 		return lcpfs_fail(err, LCPFS_EROFS, "%s: not open for writing", v->dev->name);
 	pthread_rwlock_wrlock(&v->lock);
-	for (uint32_t i = 0; i < v->cfg.n_chunks; i++) {
-		k = &v->cfg.chunks[i];
+	for (uint32_t i = 0; !rc && i < v->cfg.n_chunks; i++) {
+		struct cfg_chunk *k = &v->cfg.chunks[i];
+		bool side_by_side = k->width == COPIES && k->member[1].start_unit == k->member[0].start_unit + k->col_units;
+
 		if (k->id != chunk || !k->width || units >= k->col_units)
 			continue;
 		k->col_units = (uint32_t)units;
 		v->cfg_changed = true;
+		if (side_by_side && k->created_txg > (v->have_cur ? v->cur.txg : 0))
+			rc = close_gap(v, k, err);
 	}
 	pthread_rwlock_unlock(&v->lock);
-	return 0;
+	return rc;
 }

@@ -90,7 +90,10 @@ uint64_t vdev_grow_wants(struct vdev *v, enum chunk_class cls, uint64_t min_byte
 uint64_t vdev_growable(struct vdev *v);
 /* Images without a fixed size: the chunk whose column ends last; 0: none, or something else lies there. */
 uint32_t vdev_last_chunk(struct vdev *v);
-/* Cut a chunk's columns so that they end at or after `sector` of it; in memory, published later. Nothing behind may be in use. */
+/*
+ * Cut a chunk's columns so that they end at or after `sector` of it; in memory, published later. Nothing behind may be in use, and what was
+ * written is on its way to the device.
+ */
 int vdev_cut(struct vdev *v, uint32_t chunk, uint32_t sector, struct lcpfs_error *err);
 
 /*
