@@ -17,7 +17,7 @@ static const struct { const char *job, *verbs; } jobs[] = {
 	{ "look", "ls cat stat find du tree info df dump" },
 	{ "keep history", "snap clone promote rollback diff versions hold dataset prop" },
 	{ "move", "send recv stream sync" },
-	{ "look back", "rewind" },
+	{ "look back", "rewind undelete timeline hash" },
 	{ "keep healthy", "scrub fsck salvage bench balance" },
 };
 

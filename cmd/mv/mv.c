@@ -20,6 +20,7 @@ static const struct cmd_spec spec = {
 	.longs = longs,
 };
 static bool no_dir, no_clobber;
+static bool between_pools;
 
 /* What rename(2) would say of something that is in the way; else it goes. */
 static int clear_way(struct lcpfs_dataset *to, const char *path, uint32_t mode, struct lcpfs_error *err)
@@ -81,6 +82,7 @@ static int move(const char *text, const struct cmd_target *to, struct lcpfs_data
 		status = cmd_fail_code(LCPFS_EINVAL, "cannot move '%s': it is not in a pool (lcpfs-cp copies from the host)", text);
 	src = status ? NULL : edit_dataset(&t, &status);
 	if (src) {
+		between_pools |= lcpfs_dataset_pool(src) != lcpfs_dataset_pool(dst);
 		rc = src == dst ? edit_mv(dst, t.path, dest, no_clobber, &err) : across(src, t.path, dst, dest, &err);
 		if (rc)
 			status = cmd_fail(&err, "cannot move '%s' to '%s'", text, to->text);
@@ -97,7 +99,7 @@ static int commit(struct lcpfs_dataset *dst, const struct cmd_target *to, int st
 {
 	struct lcpfs_error err = { 0 };
 
-	if (status == CMD_OK && !cmd.dry_run && lcpfs_pool_commit(lcpfs_dataset_pool(dst), &err))
+	if (between_pools && status == CMD_OK && !cmd.dry_run && lcpfs_pool_commit(lcpfs_dataset_pool(dst), &err))
 		return cmd_fail(&err, "cannot write '%s'", to->pool);
 	return edit_commit(status);
 }

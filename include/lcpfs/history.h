@@ -55,6 +55,49 @@ struct lcpfs_branch_stats { uint64_t shared_blocks, shared_bytes, copied_blocks,
 int lcpfs_root_branch(struct lcpfs_pool *p, struct lcpfs_pool *old, const char *from, const char *name, struct lcpfs_branch_stats *st,
                       struct lcpfs_error *err);
 
+/*
+ * What is not there any more and was in a snapshot or in an older root that can still be read: each time a name went for good, with the newest state that had
+ * it. The latest deletions come first, of each state in the order of paths, a directory before what was in it. A file that is still there under another
+ * name is none. Only `path` and what is below (NULL or "": all), and only what went at or after `since` (NULL: all). p may be open for writing:
+ * then the older roots are protected first, and the visitor may bring things back. visit returns 0 to go on, > 0 to stop.
+ */
+struct lcpfs_deleted {
+	const char *path;
+	const struct lcpfs_stat *st;
+	struct lcpfs_dataset *in;    /* the state that had it, to copy from, during the visit */
+	uint64_t txg;                /* of that state */
+	const char *snap;            /* the snapshot it is, NULL: none */
+	uint64_t root_txg;           /* the older root it was read from, 0: the pool as it is */
+	struct lcpfs_time last_seen, gone_by; /* when that state was left, and the first without it */
+	bool lost;                   /* its contents are overwritten */
+};
+typedef int lcpfs_deleted_visit(void *arg, const struct lcpfs_deleted *d, struct lcpfs_error *err);
+int lcpfs_deleted_each(struct lcpfs_pool *p, const char *dataset, const char *path, const struct lcpfs_time *since, lcpfs_deleted_visit *visit,
+                       void *arg, struct lcpfs_error *err);
+
+/*
+ * All states of all files in all snapshots, in the older roots that can still be read, and now, each once, with the first commit that has it: dataset by
+ * dataset (NULL: all, also those destroyed since), the oldest first. A file with several names comes once for each.
+ */
+enum {                                   /* what the history contradicts */
+	LCPFS_TIME_MTIME_FUTURE = 1,     /* later than the commit that first has this state */
+	LCPFS_TIME_CTIME_FUTURE = 2,
+	LCPFS_TIME_BTIME_FUTURE = 4,
+	LCPFS_TIME_CTIME_BEFORE_BIRTH = 8,   /* the last change is before the making */
+	LCPFS_TIME_CTIME_BEFORE_CHANGE = 16, /* the file was in the state before, and was another: it changed after that was left, but says before */
+};
+struct lcpfs_timeline {
+	const char *dataset, *path, *target; /* target: of a symlink, else NULL */
+	const struct lcpfs_stat *st;
+	uint64_t txg;
+	const char *snap;                    /* NULL: not a snapshot */
+	struct lcpfs_time commit;            /* when the state was committed, or the snapshot taken */
+	bool deleted;                        /* the file is not there any more */
+	uint32_t contradictions;             /* LCPFS_TIME_* */
+};
+typedef int lcpfs_timeline_visit(void *arg, const struct lcpfs_timeline *e, struct lcpfs_error *err);
+int lcpfs_timeline(struct lcpfs_pool *p, const char *dataset, lcpfs_timeline_visit *visit, void *arg, struct lcpfs_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,6 +8,7 @@
 #include "lcpfs/dataset.h"
 #include "lcpfs/error.h"
 #include "lcpfs/file.h"
+#include "lcpfs/hash.h"
 #include "lcpfs/history.h"
 #include "lcpfs/hooks.h"
 #include "lcpfs/pool.h"

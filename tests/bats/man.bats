@@ -29,7 +29,7 @@ words() { sed 's/.\x08//g' | tr -s ' \t\n' ' ' | sed 's/[][]/ & /g; s/  */ /g; s
 }
 
 @test "the examples run" {
-	for p in "$MAN"/*.[18]; do
+	for p in "$MAN"/*.[18] "$MAN"/lcpfs-recovery.7; do
 		run timeout 60 "$TESTS_DIR/tools/man-examples" "$p"
 		[ "$status" -eq 0 ] || { echo "${p##*/}: $output"; false; }
 	done
