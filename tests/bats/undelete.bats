@@ -78,7 +78,6 @@ load edit
 	lcpfs-cp big tank.img:/big
 	lcpfs-rm tank.img:/big
 	put tank.img:/f 1
-	put tank.img:/f2 1
 	run -3 lcpfs-undelete -r tank.img
 	[[ "$output" == *overwritten* ]]
 	run --separate-stderr -0 lcpfs-undelete --list -p --since '1 hour ago' tank.img
