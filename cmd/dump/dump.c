@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lcpfs-dump: structures of a pool as lines of text. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 #include "common/cmd.h"
+
+enum { L_SANITIZE = 256 };
+static const struct option longs[] = { { "sanitize", no_argument, NULL, L_SANITIZE }, { 0 } };
 
 static const struct cmd_spec spec = {
 	.name = "lcpfs-dump",
-	.synopsis = "lcpfs-dump [-o FILE] [--json] [--live] [-j N] [--memory SIZE] POOL [WHAT ...]",
+	.synopsis = "lcpfs-dump [-o FILE] [--json] [--live] [-j N] [--memory SIZE] POOL [WHAT ...]\n"
+	            "lcpfs-dump --sanitize -o FILE [--live] [-j N] [--memory SIZE] POOL",
 	.shared = CMD_O_READ | CMD_O_JSON | CMD_O_OUTPUT,
+	.longs = longs,
 };
 static struct cmd_out out;
 
@@ -36,6 +44,26 @@ static int dump(struct lcpfs_pool *p, char *what)
 	return CMD_OK;
 }
 
+/* An image beside its name until it is complete. */
+static int sanitize(struct lcpfs_pool *p, const struct cmd_target *t)
+{
+	struct lcpfs_error err = { 0 };
+	char *tmp = cmd_printf("%s.partial", cmd.output);
+	int rc = lcpfs_sanitize(p, tmp, &err), status = CMD_OK;
+
+	if (!rc && rename(tmp, cmd.output))
+		rc = cmd_err(&err, LCPFS_EIO, "the new image cannot get its name");
+	if (rc) {
+		status = cmd_fail(&err, "cannot make '%s' from '%s'", cmd.output, t->text);
+		if (rc != -LCPFS_EEXIST)
+			unlink(tmp);
+	} else {
+		cmd_note("'%s' was only read; look at '%s' before you give it away", t->pool, cmd.output);
+	}
+	free(tmp);
+	return status;
+}
+
 int main(int argc, char *argv[])
 {
 	static char labels[] = "labels", uberblocks[] = "uberblocks", config[] = "config";
@@ -44,14 +72,17 @@ int main(int argc, char *argv[])
 	int status = CMD_OK;
 	struct lcpfs_pool *p;
 	struct cmd_target t;
+	bool clean = false;
 	char **what;
 	int n;
 
 	cmd_init(&spec);
 	while (cmd_opt(argc, argv) != -1)
-		;
+		clean = true;
 	if (optind == argc)
 		cmd_usage("no POOL given");
+	if (clean && (!cmd.output || cmd.json || argc - optind != 1))
+		cmd_usage("--sanitize takes one POOL, and -o FILE for the image");
 	n = argc - optind - 1;
 	what = n ? argv + optind + 1 : defaults;
 	n = n ? n : 3;
@@ -59,6 +90,11 @@ int main(int argc, char *argv[])
 		cmd_catch_signals();
 	cmd_target(&t, argv[optind]);
 	p = cmd_pool(&t, LCPFS_OPEN_RO, &status);
+	if (clean) {
+		status = p ? sanitize(p, &t) : status;
+		cmd_target_fini(&t);
+		return cmd_finish(status);
+	}
 	if (p && cmd_out_open(&out, cmd.output, &err))
 		return cmd_finish(cmd_fail(&err, NULL));
 	for (int i = 0; p && i < n; i++)

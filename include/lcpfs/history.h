@@ -98,6 +98,13 @@ struct lcpfs_timeline {
 typedef int lcpfs_timeline_visit(void *arg, const struct lcpfs_timeline *e, struct lcpfs_error *err);
 int lcpfs_timeline(struct lcpfs_pool *p, const char *dataset, lcpfs_timeline_visit *visit, void *arg, struct lcpfs_error *err);
 
+/*
+ * A new pool in the file `path`, which must not exist, with the datasets, snapshots and files of `from`, their numbers, sizes, times, owners and ACLs, but without
+ * what is private: files are holes, names of datasets, snapshots, files and attributes and targets of symlinks are scrambled at the same length (letters and
+ * digits; equal names in one directory stay equal), values of attributes are zeros, properties are left out. On failure the file is left behind, incomplete.
+ */
+int lcpfs_sanitize(struct lcpfs_pool *from, const char *path, struct lcpfs_error *err);
+
 #ifdef __cplusplus
 }
 #endif

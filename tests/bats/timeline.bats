@@ -17,7 +17,7 @@ load common
 	[ "$(printf '%s\n' "$output" | grep -c '^0|/link -> a|')" -eq 1 ]
 	[ "$(printf '%s\n' "$output" | grep -c '^0|/dir/b (deleted)|')" -eq 1 ]
 	[ "$(printf '%s\n' "$output" | grep -c '^0|home:/n|')" -eq 1 ]
-	[ "$(printf '%s\n' "$output" | sort | uniq -d)" = "" ]
+	[ "$(lcpfs-timeline -q --csv --ns tank.img | cut -d, -f 1-14 | sort | uniq -d)" = "" ]
 }
 
 @test "what is in no body file: csv, json, nanoseconds" {
