@@ -251,8 +251,11 @@ static struct lcpfs_blockdev *two_states(unsigned skip, uint8_t first[HASH_LEN],
 	return d;
 }
 
-/* Work goes on from `want`; whatever label is lost then, the state that was abandoned is not seen again. */
-static void goes_on(struct lcpfs_blockdev *d, const uint8_t *want, const uint8_t *gone, bool rewinds, uint64_t high)
+/*
+ * Work goes on from `want`; whatever label is lost then, the state that was abandoned is not seen again. scar: fsck may name what was damaged until
+ * a commit has followed.
+ */
+static void goes_on(struct lcpfs_blockdev *d, const uint8_t *want, const uint8_t *gone, bool rewinds, bool scar, uint64_t high)
 {
 	uint8_t now[HASH_LEN], held[HASH_LEN];
 	struct lcpfs_pool *p;
@@ -275,7 +278,7 @@ static void goes_on(struct lcpfs_blockdev *d, const uint8_t *want, const uint8_t
 			want = held;
 		}
 		ok_msg(lcpfs_pool_close(p, &err) == 0, "%s", err.msg);
-		if (!ok(dev_clean(d)))
+		if (!ok(dev_clean(d) || (scar && i < 2)))
 			return;
 		if (i == 0 && gone) { /* by the back label alone */
 			struct lcpfs_blockdev *c = clone_ram(d);
@@ -310,7 +313,8 @@ static void fallback(unsigned what, unsigned skip)
 	ok_msg(dev_digest(d, now, &err) == 0, "%s: %s", names[what], err.msg);
 	ok_msg(memcmp(now, newest ? second : first, HASH_LEN) == 0, "%s damaged: read-only opens another state", names[what]);
 	ok_msg(what == HURT_UBER || newest || strstr(warned, "taking commit"), "%s damaged: not told: %s", names[what], warned);
-	goes_on(d, newest ? second : first, what == HURT_ROOT || what == HURT_CONFIG ? second : NULL, what != HURT_UBER, t.ub.txg);
+	goes_on(d, newest ? second : first, what == HURT_ROOT || what == HURT_CONFIG ? second : NULL,
+	    what != HURT_UBER && what != HURT_SPACE_BEFORE, what == HURT_SPACE_BEFORE, t.ub.txg);
 	lcpfs_blockdev_close(d);
 }
 
