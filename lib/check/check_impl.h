@@ -54,6 +54,7 @@ struct check {
 	struct ck_pending *pending; size_t n_pending, cap_pending; /* findings that still lack a path */
 	uint64_t path_budget;      /* directory entries that may still be read for paths */
 
+	struct ck_clash { uint64_t addr, sectors; } *clash; size_t n_clash, cap_clash; /* what is used twice, while a plan is wanted */
 	bool lost_records;         /* a dataset's record, or a node of the pool tree, cannot be read: that something is missing proves nothing */
 	struct ck_plan *plan;      /* NULL: none is wanted */
 	bool result;               /* the roots are not published yet: labels and config are not looked at */
@@ -87,6 +88,8 @@ int ck_flush(struct check *ck, struct lcpfs_error *err);
 extern const struct lcpfs_problem_kind ck_kinds[P_N];
 /* Does the block lie in a chunk, where one may begin? */
 bool ck_addr_ok(const struct check *ck, const struct blkptr *bp);
+/* Is it used twice, and has not what this pointer expects? Only while a plan is wanted. */
+bool ck_clash_lost(const struct check *ck, const struct blkptr *bp);
 enum problem_id ck_problem_of(const struct blkptr *bp, int rc); /* code of a block that cannot be had */
 /* More was done; about 10 times a second the caller's progress hook. -LCPFS_ECANCEL. */
 int ck_tick(struct check *ck, uint64_t entries, uint64_t bytes, struct lcpfs_error *err);

@@ -28,6 +28,18 @@ static void unsound(struct blocks *b, uint32_t ds)
 		b->ck->ds[ds].unsound = true;
 }
 
+#define CLASH_MAX 4096u /* more of them are for the next round */
+
+static void note_clash(struct blocks *b, const struct blkptr *bp)
+{
+	struct check *ck = b->ck;
+	struct ck_clash *c = ck_plan_wants(ck, P_BLOCK_SHARED, NULL) && ck->n_clash < CLASH_MAX ?
+	    CK_PUSH(ck->clash, ck->n_clash, ck->cap_clash) : NULL;
+
+	if (c)
+		*c = (struct ck_clash){ bp->addr, div_up(bp->psize, SECTOR) };
+}
+
 static int on_claim(void *arg, const struct blkptr *bp, uint32_t ds, struct lcpfs_error *err)
 {
 	struct blocks *b = arg;
@@ -48,6 +60,7 @@ static int on_claim(void *arg, const struct blkptr *bp, uint32_t ds, struct lcpf
 	if (rc || what != CLAIM_CLASH)
 		return rc;
 	unsound(b, ds);
+	note_clash(b, bp);
 	ck_report(b->ck, P_BLOCK_SHARED, &w, "%u:%u, %u bytes, again in %s", ptr_chunk(bp), ptr_sector(bp), bp->psize,
 	    ck_tree_name(b->ck, ds));
 	/* below a node that is used twice everything is used twice */

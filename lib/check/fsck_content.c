@@ -53,6 +53,15 @@ static bool extent_ok(const struct bt_item *it, struct blkptr *bp)
 	    le_load(it->val, 4) == bp->lsize && off <= (uint64_t)FILE_MAX - bp->lsize;
 }
 
+/* A pointer that leads nowhere, or to what another has, goes without giving anything up. */
+static void plan_pointer(struct tree_check *t, const struct bt_item *it, const struct blkptr *bp)
+{
+	if (!ck_addr_ok(t->ck, bp))
+		ck_plan_del(t->ck, P_BLOCK_ADDR, t->d, it->key, it->klen, BT_KEEP_PTRS);
+	else if (t->ck->n_clash && ck_plan_wants(t->ck, P_BLOCK_SHARED, t->d) && ck_clash_lost(t->ck, bp))
+		ck_plan_del(t->ck, P_BLOCK_SHARED, t->d, it->key, it->klen, BT_KEEP_PTRS);
+}
+
 /* The one written later is right. */
 static void plan_overlap(struct tree_check *t, const struct bt_item *it, const struct blkptr *bp)
 {
@@ -85,8 +94,7 @@ int ck_content_extent(struct tree_check *t, const struct bt_item *it, struct lcp
 		if (ck_content_find_slice(t, id))
 			TREE_REPORT(t, P_CONTENT_TWICE, 0, "%" PRIu64, id);
 	}
-	if (!ck_addr_ok(t->ck, &bp))
-		ck_plan_del(t->ck, P_BLOCK_ADDR, t->d, it->key, it->klen, BT_KEEP_PTRS);
+	plan_pointer(t, it, &bp);
 	if (off < e->end) {
 		struct ck_where w = { .ds = t->d, .offset = off, .length = bp.lsize, .addr = bp.addr };
 
@@ -229,8 +237,7 @@ int ck_content_pack(struct tree_check *t, const struct bt_item *it, struct lcpfs
 	ck_tree_number(t, id);
 	while ((s = next_slice(t)) && s->pack_id < id)
 		no_pack(t, s);
-	if (!ck_addr_ok(t->ck, &bp))
-		ck_plan_del(t->ck, P_BLOCK_ADDR, t->d, it->key, it->klen, BT_KEEP_PTRS);
+	plan_pointer(t, it, &bp);
 	first = t->at_pack;
 	bad = check_slices(t, id, &bp, &n, &bytes);
 	if (!t->holes && !t->partial && (le_load(it->val, 4) != bytes || le_load(it->val + 4, 4) != n)) {

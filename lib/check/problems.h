@@ -47,8 +47,9 @@
 	  "write the damaged copy again from the good one", "the good copy is used meanwhile") \
 	X(BLOCK_ADDR, 2, "block-addr", LOSSY, "a pointer leads outside of every chunk", \
 	  "drop the pointer: a hole in the file, or contents of small files that are lost", "in a snapshot it stays: destroy the snapshot") \
-	X(BLOCK_SHARED, 2, "block-shared", NONE, "a block is used twice", \
-	  "", "copy the files named out, check them, and remove them and their snapshots; one of the two has wrong contents") \
+	X(BLOCK_SHARED, 2, "block-shared", LOSSY, "a block is used twice", \
+	  "drop the pointer that finds something else there than it should: a hole in the file, or contents of small files that are lost", \
+	  "where both find what they should, or one is a snapshot's, it stays: copy the files named out, check and remove them") \
 	X(BLOCK_MANY, 2, "block-many", NONE, "more damage than is listed", \
 	  "", "repair what is listed, then check again") \
 	X(NODE_BAD, 2, "node-bad", LOSSY, "a tree node makes no sense", \

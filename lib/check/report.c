@@ -68,6 +68,7 @@ void ck_fini(struct check *ck)
 	free(ck->dead);
 	free(ck->props);
 	free(ck->pending);
+	free(ck->clash);
 }
 
 bool ck_grow(void **p, size_t *cap, size_t n, size_t size)
@@ -199,6 +200,20 @@ bool ck_addr_ok(const struct check *ck, const struct blkptr *bp)
 
 	return c && !(ptr_sector(bp) & ((1u << shift) - 1)) &&
 	    (uint64_t)ptr_sector(bp) + div_up(bp->psize, SECTOR) <= (uint64_t)c->col_units * (UNIT / SECTOR);
+}
+
+bool ck_clash_lost(const struct check *ck, const struct blkptr *bp)
+{
+	uint64_t end = bp->addr + div_up(bp->psize, SECTOR);
+	bool hit = false, lost;
+	uint8_t *p;
+
+	for (size_t i = 0; !hit && i < ck->n_clash; i++)
+		hit = bp->addr < ck->clash[i].addr + ck->clash[i].sectors && ck->clash[i].addr < end;
+	p = hit ? malloc(bp->psize) : NULL;
+	lost = p && zio_read_stored(ck->spa->zio, bp, p, NULL) == -LCPFS_ECSUM;
+	free(p);
+	return lost;
 }
 
 enum problem_id ck_problem_of(const struct blkptr *bp, int rc)

@@ -175,6 +175,26 @@ CASE(extent_twice)
 	bp.birth = spa->txg;
 	did(btree_put(ds->tree, k, item_key_u64(k, ITEM_EXTENT, data_of(root, "d/new"), 1u << 20), val, 4, &bp, 1, 0, &err));
 }
+/* the place of another block, which is not what it expects there */
+CASE(extent_clash)
+{
+	uint8_t k[17], val[4];
+	struct bt_cursor c = { 0 };
+	struct blkptr bp = { 0 }, other = { 0 };
+	size_t n = item_key_u64(k, ITEM_EXTENT, data_of(root, "d/fresh"), 0);
+
+	is_int(btree_get(ds->tree, &c, k, n, &err), 0);
+	did(ptr_decode(&other, c.item.ptrs, &err));
+	btree_cursor_close(&c);
+	n = item_key_u64(k, ITEM_EXTENT, data_of(root, "d/big"), 16384);
+	is_int(btree_get(ds->tree, &c, k, n, &err), 0);
+	memcpy(val, c.item.val, 4);
+	did(ptr_decode(&bp, c.item.ptrs, &err));
+	btree_cursor_close(&c);
+	bp.addr = other.addr;
+	bp.birth = spa->txg;
+	did(btree_put(ds->tree, k, n, val, 4, &bp, 1, 0, &err));
+}
 /* a pointer that leads nowhere */
 CASE(extent_nowhere)
 {
@@ -381,7 +401,7 @@ static const struct { const char *name, *code; void (*fn)(void); } cases[] = {
 	C(slice_range, "slice-range"), C(slice_overlap, "slice-overlap"), C(slice_len, "inode-size"), C(slice_charge, "inode-psize"),
 	C(slice_orphan, "content-orphan"), C(slice_shift, "pack-table"), C(pack_count, "pack-count"), C(pack_gone, "slice-no-pack"),
 	C(extent_overlap, "extent-overlap"), C(extent_end, "extent-end"), C(extent_orphan, "content-orphan"), C(extent_len, "item-bad"),
-	C(extent_gone, "inode-psize"), C(extent_twice, "block-shared"), C(extent_nowhere, "block-addr"), C(extent_old, "ptr-old"),
+	C(extent_gone, "inode-psize"), C(extent_twice, "block-shared"), C(extent_nowhere, "block-addr"), C(extent_clash, "block-shared"), C(extent_old, "ptr-old"),
 	C(inode_size, "inode-size"), C(inode_psize, "inode-psize"), C(inode_sliced, "inode-sliced"), C(inode_nlink, "inode-nlink"),
 	C(inode_parent, "inode-parent"), C(inode_gone, "dirent-no-inode"), C(inode_orphan, "inode-orphan"), C(dirent_type, "dirent-type"),
 	C(dirent_no_dir, "dirent-no-dir"), C(dirent_slash, "item-bad"), C(dir_twice, "dir-twice"), C(dir_nlink, "dir-nlink"),
