@@ -35,9 +35,9 @@ static struct ck_fix *add(struct check *ck, enum ck_fix_kind kind, const struct 
 
 static void add_bytes(struct check *ck, struct ck_fix *f, const void *key, size_t klen, const void *val, size_t vlen)
 {
-	struct buf *b = &ck->plan->bytes;
+	struct buf *b = f ? &ck->plan->bytes : NULL;
 
-	if (!f)
+	if (!b)
 		return;
 	if (klen > KEY_MAX || vlen > VAL_MAX || !buf_reserve(b, klen + vlen)) {
 		ck->plan->n--;
