@@ -250,6 +250,8 @@ static int open_sink(struct sal *s, struct run *r, const char *target, int fd, s
 	if (s->o.flags & LCPFS_SALVAGE_OVERWRITE)
 		ho.flags |= HOST_SINK_OVERWRITE;
 	*sink = &none;
+	if (!target && fd < 0)
+		r->threads = 0; /* contents are not read */
 	if (!target && fd >= 0)
 		return arch_sink_open(sink, fd, "archive", &ao, err);
 	rc = target ? host_sink_open(sink, target, &ho, err) : 0;

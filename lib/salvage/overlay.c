@@ -120,7 +120,8 @@ uint64_t overlay_addr(uint64_t off)
 int overlay_create(struct sal *s, struct lcpfs_error *err)
 {
 	static const uint8_t uuid[16] = "salvage";
-	struct lcpfs_create_opts o = { .open = { .threads = s->o.threads, .memory_bytes = s->o.memory_bytes }, .name = "salvage",
+	/* nodes in the hands of many threads would take more memory than they save time */
+	struct lcpfs_create_opts o = { .open = { .threads = 1, .memory_bytes = s->o.memory_bytes }, .name = "salvage",
 		.uuid = uuid, .labels = 1, .reproducible = true };
 	struct overlay *v = calloc(1, sizeof *v);
 	struct dataset *root;
