@@ -173,7 +173,7 @@ static int add_unknown(struct sal *s, const struct pool_items *p, struct lcpfs_e
 
 	for (size_t i = 0; !rc && i < s->n_found; i++) {
 		uint64_t guid = s->found[i].guid;
-		bool known = guid < GUID_FIRST;
+		bool known = guid < GUID_FIRST || (i && guid == s->found[i - 1].guid);
 
 		for (size_t k = 0; !known && k < p->n_rec; k++)
 			known = p->rec[k].r.guid == guid;

@@ -79,6 +79,8 @@ static int open_head(struct out_source *o, struct lcpfs_error *err)
 		tell(s, o->h, "dataset", NULL, 0, "nothing of it was found");
 		return 0;
 	}
+	if (o->h->nameless)
+		tell(s, o->h, "name", NULL, 0, "the record of this dataset is lost, with its name; clones of it that were not written to cannot be told");
 	rc = dmu_open(s->spa, o->h->inner, &o->ds[i], err);
 	if (!rc)
 		rc = tell_head(s, o->h, o->ds[i], err);

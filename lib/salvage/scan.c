@@ -13,6 +13,8 @@
 #define OVERLAP ((size_t)256 << 10) /* more than the longest node */
 #define LABEL_AREA ((uint64_t)6 << 20)
 #define CFG_STEP 4096u
+#define UBERS_MAX 16384u /* four rings of the longest kind; what more there is, images inside files have */
+#define CFGS_MAX 1024u
 #define ZSTD_FRAME 0xfd2fb528u
 
 static int note_node(struct sal *s, uint64_t off, const uint8_t *p, const struct node_hdr *h, uint32_t psize, struct lcpfs_error *err)
@@ -56,7 +58,7 @@ static int try_uber(struct sal *s, uint64_t off, const uint8_t *p, size_t left, 
 	struct uberblock ub;
 	int rc;
 
-	if (left < UBER_LEN || uberblock_decode(&ub, p, NULL))
+	if (left < UBER_LEN || s->n_uber == UBERS_MAX || uberblock_decode(&ub, p, NULL))
 		return 0;
 	for (size_t i = 0; i < s->n_uber; i++)
 		if (s->uber[i].ub.txg == ub.txg && !memcmp(s->uber[i].ub.pool_uuid, ub.pool_uuid, 16) &&
@@ -73,7 +75,7 @@ static int try_config(struct sal *s, uint64_t off, const uint8_t *p, struct lcpf
 	uint32_t len = (uint32_t)le_load(p, 4), codec = (uint32_t)le_load(p + 4, 4);
 	int rc;
 
-	if (!len || len > CONFIG_DECODED_MAX || !((codec == CODEC_ZSTD && le_load(p + 8, 4) == ZSTD_FRAME) ||
+	if (!len || len > CONFIG_DECODED_MAX || s->n_cfg == CFGS_MAX || !((codec == CODEC_ZSTD && le_load(p + 8, 4) == ZSTD_FRAME) ||
 	    (codec == CODEC_NONE && le_load(p + 8, 2) == 1 && le_load(p + 12, 4) <= CONFIG_NAME_MAX)))
 		return 0;
 	for (size_t i = 0; i < s->n_cfg; i++)
@@ -87,11 +89,11 @@ static int try_config(struct sal *s, uint64_t off, const uint8_t *p, struct lcpf
 
 static int note_frame(struct sal *s, uint64_t off, struct lcpfs_error *err)
 {
-	int rc = sal_room(&s->frame, s->n_frame, &s->cap_frame, sizeof *s->frame, err);
+	int rc = s->n_frame < s->max_found ? sal_room(&s->frame, s->n_frame, &s->cap_frame, sizeof *s->frame, err) : 1;
 
 	if (!rc)
 		s->frame[s->n_frame++] = off;
-	return rc;
+	return MIN(rc, 0);
 }
 
 /* Everything that begins in the first `len` of `have` bytes. */

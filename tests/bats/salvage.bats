@@ -104,6 +104,27 @@ tree() {
 	[[ "$output" = *"no dataset 'nothing'"* ]]
 }
 
+@test "the records of datasets are lost: trees are told apart by their numbers" {
+	sample
+	lcpfs-cp -q -a rootfs tank.img:home:/more
+	# every node of the pool tree, by its magic and the number of its tree
+	python3 - tank.img <<'P'
+import struct, sys
+b = bytearray(open(sys.argv[1], 'rb').read())
+for i in range(0, len(b) - 64, 512):
+    if b[i:i + 4] == b'LNOD' and struct.unpack_from('<Q', b, i + 28)[0] == 1:
+        n, body = struct.unpack_from('<II', b, i + 8)
+        b[i:i + 64 + 96 * n + body] = bytes(64 + 96 * n + body)
+open(sys.argv[1], 'wb').write(b)
+P
+	run_status 3 lcpfs-salvage --json tank.img out
+	json 'j["salvage"]["datasets"] == 2 and all(l["what"] == "name" and l["path"] is None for l in j["losses"])'
+	[ "$(echo out/dataset-* | wc -w)" = 2 ]
+	for d in out/dataset-*; do
+		if [ -e "$d/more" ]; then diff -r --no-dereference rootfs "$d/more"; else diff -r --no-dereference rootfs "$d"; fi
+	done
+}
+
 @test "nothing is there: status 1; wrong use: 2; in use: 4" {
 	head -c 1M /dev/urandom >noise
 	run_status 1 lcpfs-salvage noise out
