@@ -240,3 +240,27 @@ U=5e1d2f3c-7a68-4b1e-9c0f-2d4b6a8c0e10
 	mkfs.lcpfs -f --verify=hash t.img rootfs
 	run_status 2 mkfs.lcpfs -f --verify no t.img rootfs
 }
+
+@test "metadata once or twice" {
+	mkdir src
+	seq 3000 >src/numbers
+	mkfs.lcpfs -q one.img --copies 1 src
+	mkfs.lcpfs -q two.img src
+	[ "$(lcpfs-info -p one.img | sed -n 's/^copies\t//p')" = 0 ]
+	[ "$(lcpfs-info -p two.img | sed -n 's/^copies\t//p')" = 65536 ]
+	[[ "$(lcpfs-info two.img)" == *"copies       64K (65536 bytes, "*"% of the device)"* ]]
+	lcpfs-info --json two.img | python3 -c 'import json, sys; p = json.load(sys.stdin)["pools"][0]; assert p["copies_bytes"] == 65536 and p["copies_permille"] == 63, p'
+	[ "$(stat -c %s two.img)" -le 1048576 ]
+	# each 64 KiB in turn: only where the content lies it is lost, and fsck puts right what is not content
+	lost=0
+	for ((at = 0; at < 16; at++)); do
+		cp two.img hurt.img
+		dd if=/dev/zero of=hurt.img bs=64K seek="$at" count=1 conv=notrunc status=none
+		[ "$(lcpfs-ls -1 hurt.img:/ 2>/dev/null)" = numbers ]
+		lcpfs-cat hurt.img:/numbers 2>/dev/null | cmp -s - src/numbers || ((lost += 1))
+		fsck.lcpfs -p hurt.img >/dev/null 2>&1 || [ $? -eq 1 ]
+		fsck.lcpfs -n hurt.img >/dev/null
+	done
+	[ "$lost" -eq 1 ]
+	run_status 2 mkfs.lcpfs --copies 3 three.img src
+}

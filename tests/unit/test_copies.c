@@ -407,4 +407,50 @@ TEST(one_copy)
 	did(lcpfs_pool_close(pool, &err));
 }
 
-TAP_MAIN(T(any_64k_lost), T(wherever_it_begins), T(found_and_healed), T(scrub_looks), T(both_lost), T(one_copy))
+/* Commit by commit, with the image closed now and then: chunks stay few, and the image short. */
+static uint64_t grown_bytes(unsigned copies, unsigned commits, unsigned *chunks)
+{
+	struct lcpfs_open_opts o = { .flags = LCPFS_OPEN_RW, .threads = 1 };
+	uint8_t *p = calloc(1, 60000);
+	uint64_t rng = 7, size;
+
+	make(copies, 0);
+	for (unsigned i = 0; i < commits;) {
+		struct lcpfs_dataset *ds;
+		struct lcpfs_pool *pool;
+
+		did(lcpfs_pool_open(&pool, dev, &o, &err));
+		did(lcpfs_dataset_open(&ds, pool, "", &err));
+		for (unsigned k = 0; k < 7; k++, i++) {
+			size_t n = 500 + tap_rand(&rng) % (i % 4 ? 4000 : 59000);
+			struct lcpfs_file *f;
+			char path[32];
+
+			for (size_t b = 0; b < n; b++)
+				p[b] = (uint8_t)tap_rand(&rng);
+			snprintf(path, sizeof path, "d%u/grown%05u", i % 4, i);
+			did(lcpfs_file_open(&f, ds, path, LCPFS_O_WRITE | LCPFS_O_CREATE, 0644, &err));
+			did(lcpfs_file_pwrite(f, p, n, 0, &err));
+			did(lcpfs_file_close(f, &err));
+			did(lcpfs_pool_commit(pool, &err));
+		}
+		*chunks = vdev_config(pool->spa->vdev)->n_chunks;
+		lcpfs_dataset_close(ds);
+		did(lcpfs_pool_close(pool, &err));
+	}
+	free(p);
+	free(bytes_of(&size));
+	ok(!fsck().other);
+	return size;
+}
+
+TEST(many_commits)
+{
+	unsigned one_chunks, two_chunks;
+	uint64_t one = grown_bytes(1, 700, &one_chunks), two = grown_bytes(2, 700, &two_chunks);
+
+	printf("# %llu bytes in %u chunks, %llu in %u\n", (unsigned long long)one, one_chunks, (unsigned long long)two, two_chunks);
+	ok(two_chunks <= 40 && two < one + one / 8);
+}
+
+TAP_MAIN(T(any_64k_lost), T(wherever_it_begins), T(found_and_healed), T(scrub_looks), T(both_lost), T(one_copy), T(many_commits))

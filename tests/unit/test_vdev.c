@@ -790,6 +790,73 @@ TEST(random_damage)
 	lcpfs_blockdev_close(ram);
 }
 
+static bool column_holds(struct lcpfs_blockdev *ram, const struct cfg_chunk *k, unsigned copy, uint32_t sector, uint8_t with)
+{
+	uint8_t want[4096], got[4096];
+
+	fill(want, sizeof want, with);
+	return blockdev_read(ram, k->member[copy].start_unit * UNIT + sector * UINT64_C(512), got, sizeof got, NULL) == 0 &&
+	    memcmp(got, want, sizeof got) == 0;
+}
+
+TEST(copies)
+{
+	struct lcpfs_blockdev *ram = ram_image();
+	struct vdev_create two = params;
+	uint8_t block[4096];
+	struct lcpfs_error err = { 0 };
+	struct faultdev f;
+	struct vdev *v;
+	const struct cfg_chunk *k;
+	uint32_t data, meta, id;
+	uint64_t addr;
+
+	two.copies = 2;
+	v = create_on(keep(&f, ram), &two);
+	ok(vdev_has_classes(v));
+	is_int(vdev_grow(v, CLASS_DATA, 4096, 1, &data, &err), 0);
+	is_int(vdev_cut(v, data, 300, &err), 0);
+	is_int(vdev_grow(v, CLASS_META, 4096, 1, &meta, &err), 0);
+	k = config_chunk(vdev_config(v), meta);
+	ok(k->width == 2 && k->cls == CLASS_META && k->col_units == 2 && k->member[0].start_unit == 6 + 3 && k->member[1].start_unit == 6 + 5);
+	is_int(vdev_last_chunk(v), meta);
+	addr = ptr_addr(meta, 16);
+	fill(block, sizeof block, 0x31);
+	ok(vdev_copies(v, addr) == 2 && vdev_copies(v, ptr_addr(data, 0)) == 1 && vdev_copies(v, ptr_addr(9, 0)) == 0);
+	is_int(vdev_write(v, addr, block, sizeof block, &err), 0);
+	ok(column_holds(ram, k, 0, 16, 0x31) && column_holds(ram, k, 1, 16, 0x31));
+	/* one alone */
+	fill(block, sizeof block, 0x32);
+	is_int(vdev_write_copy(v, addr, 1, block, sizeof block, &err), 0);
+	ok(column_holds(ram, k, 0, 16, 0x31) && column_holds(ram, k, 1, 16, 0x32) && holds(v, addr, 0x31));
+	is_int(vdev_read_copy(v, addr, 1, block, sizeof block, &err), 0);
+	is_int(block[0], 0x32);
+	is_int(vdev_read_copy(v, addr, 2, block, sizeof block, &err), -LCPFS_EINVAL);
+	is_int(vdev_write_copy(v, addr, 0, block, sizeof block, &err), 0);
+	/* cut to nothing the columns stay apart; longer again they do not meet */
+	is_int(vdev_cut(v, meta, 24, &err), 0);
+	ok(k->col_units == 1 && k->member[1].start_unit == 6 + 5);
+	is_int(vdev_grow(v, CLASS_META, 4096, 1, &id, &err), 0);
+	ok(id == meta && config_chunk(vdev_config(v), meta)->col_units == 2);
+	ok(holds(v, addr, 0x32));
+	/* a large one that is cut before any commit closes up */
+	is_int(vdev_grow(v, CLASS_META, 1u << 20, 1, &id, &err), 0);
+	k = config_chunk(vdev_config(v), id);
+	addr = ptr_addr(id, 3 * 128 - 8);
+	is_int(vdev_write(v, addr, block, sizeof block, &err), 0);
+	is_int(vdev_cut(v, id, 3 * 128, &err), 0);
+	ok(id != meta && k->col_units == 3 && k->member[1].start_unit == k->member[0].start_unit + 3);
+	ok(column_holds(ram, k, 0, 3 * 128 - 8, 0x32) && column_holds(ram, k, 1, 3 * 128 - 8, 0x32));
+	finish(v, 3 * 128, 1);
+	vdev_close(v);
+	v = open_newest(keep(&f, ram), false, NULL);
+	ok(holds(v, addr, 0x32) && vdev_has_classes(v));
+	is_int(vdev_read_copy(v, addr, 1, block, sizeof block, &err), 0);
+	is_int(block[100], 0x32);
+	vdev_close(v);
+	lcpfs_blockdev_close(ram);
+}
+
 TAP_MAIN(T(create_publish_reopen), T(parameters), T(many_publishes), T(torn_uberblock_and_lost_config), T(lost_labels_of_a_disk),
     T(growth_of_an_image), T(growth_fits_the_slot), T(growth_of_a_disk), T(trim_finish_reopen), T(forged_back_label),
-    T(fixed_size_image), T(reproducible), T(refused_configs), T(faults), T(power_cuts), T(random_damage))
+    T(fixed_size_image), T(reproducible), T(refused_configs), T(copies), T(faults), T(power_cuts), T(random_damage))
