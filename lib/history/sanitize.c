@@ -138,13 +138,16 @@ static int on_item(void *arg, const struct bt_item *a, const struct bt_item *b, 
 }
 
 /* The open dataset goes from one state of the source to the next. */
-static int advance(struct sanitize *z, const char *name, const struct blkptr *was, const struct blkptr *is, struct lcpfs_error *err)
+static int advance(struct sanitize *z, const char *name, const struct blkptr *was, const struct dsrec *is, struct lcpfs_error *err)
 {
 	int rc = dmu_open(z->to->spa, name, &z->ds, err);
 
 	if (rc)
 		return rc;
-	rc = btree_diff_items(&z->src->store, was, &z->src->store, is, false, on_item, z, err);
+	rc = btree_diff_items(&z->src->store, was, &z->src->store, &is->root, false, on_item, z, err);
+	/* numbers stay, so the group that they are given from does */
+	z->ds->rec.group = is->group;
+	dmu_dirty(z->ds);
 	dmu_close(z->ds);
 	return rc;
 }
@@ -221,8 +224,6 @@ static int make_head(struct sanitize *z, const char *name, const struct dsrec *o
 	}
 	rc = dmu_create(z->to->spa, name, &ds, err);
 	if (!rc)
-		ds->rec.group = DS_GROUP_NONE;
-	if (!rc)
 		dmu_close(ds);
 	return rc;
 }
@@ -236,7 +237,7 @@ static int fill_head(struct sanitize *z, const struct head *h, const char *name,
 	while (!rc && n--) {
 		char *snap = NULL;
 
-		rc = advance(z, name, was, &path[n].root, err);
+		rc = advance(z, name, was, &path[n], err);
 		if (!rc)
 			rc = full_name(z, path[n].id, &snap, err);
 		if (!rc)
@@ -244,7 +245,7 @@ static int fill_head(struct sanitize *z, const struct head *h, const char *name,
 		free(snap);
 		was = &path[n].root;
 	}
-	return rc ? rc : advance(z, name, was, &h->rec.root, err);
+	return rc ? rc : advance(z, name, was, &h->rec, err);
 }
 
 /* 1: what it begins at is not there yet. */

@@ -3,6 +3,7 @@
 #include "poolstate.h"
 #include <inttypes.h>
 #include "base/error.h"
+#include "history/scramble.h"
 #include "zpl/handle.h"
 
 #define COMMITS 6
@@ -212,6 +213,80 @@ static void change_branch(const char *name)
 	random_commit(1000 + (unsigned)strtoul(name + 1, NULL, 10));
 }
 
+/* ---- what is deleted, and all states; a copy without contents ---- */
+
+struct tally { uint64_t n, lost, deleted; };
+
+static int tally_deleted(void *arg, const struct lcpfs_deleted *d, struct lcpfs_error *e)
+{
+	struct tally *t = arg;
+	struct lcpfs_stat st;
+
+	t->n++;
+	t->lost += d->lost;
+	return lcpfs_stat(d->in, d->path, 0, &st, e);
+}
+
+static int tally_state(void *arg, const struct lcpfs_timeline *e, struct lcpfs_error *er)
+{
+	struct tally *t = arg;
+
+	(void)er;
+	t->n++;
+	t->deleted += e->deleted;
+	ok_msg(!e->contradictions, "'%s' of txg %" PRIu64 ": %#x", e->path, e->txg, e->contradictions);
+	return 0;
+}
+
+static uint64_t count_files(struct lcpfs_pool *p, const char *name)
+{
+	struct lcpfs_dataset *ds = NULL;
+	uint64_t n = 0;
+
+	if (did(lcpfs_dataset_open(&ds, p, name, &err)))
+		n = ds->ds->rec.n_inodes;
+	lcpfs_dataset_close(ds);
+	return n;
+}
+
+static void sanitized(void)
+{
+	static char here[32];
+	char was[32];
+	struct lcpfs_pool *p = NULL;
+
+	snprintf(here, sizeof here, "ram:sane%u", next_disk++);
+	did(lcpfs_sanitize(pool, here, &err));
+	memcpy(was, dev, sizeof was);
+	memcpy(dev, here, sizeof dev);
+	clean();
+	did(lcpfs_pool_open(&p, here, NULL, &err));
+	is_int(count_files(p, ""), count_files(pool, ""));
+	did(lcpfs_pool_close(p, &err));
+	memcpy(dev, was, sizeof dev);
+}
+
+TEST(scrambled)
+{
+	static const char alnum[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	static bool seen[256][256];
+	struct scramble s;
+	uint8_t key[32] = { 7 }, c[8];
+
+	scramble_init(&s, key);
+	for (unsigned i = 0; i < 62 * 62; i++) {
+		c[0] = (uint8_t)alnum[i / 62];
+		c[1] = (uint8_t)alnum[i % 62];
+		scramble_name(&s, 5, c, 2);
+		if (seen[c[0]][c[1]] || !strchr(alnum, c[0]) || !strchr(alnum, c[1]))
+			ok_msg(false, "%u", i);
+		seen[c[0]][c[1]] = true;
+	}
+	memcpy(c, "a.b-\xc3\xa4", 7);
+	scramble_name(&s, 1, c, 6);
+	ok(c[1] == '.' && c[3] == '-' && c[4] >= 0x80 && c[5] >= 0x80);
+}
+
 TEST(branches)
 {
 	static const struct lcpfs_create_opts o = { .open = { .threads = 2, .memory_bytes = 32u << 20 }, .record_bytes = 4096,
@@ -243,6 +318,15 @@ TEST(branches)
 		clean();
 		did(lcpfs_pool_open(&pool, dev, &rw, &err));
 		change_branch(name);
+		if (made % 4 == 0) {
+			struct tally d = { 0 }, t = { 0 };
+
+			did(lcpfs_pool_commit(pool, &err));
+			did(lcpfs_deleted_each(pool, "", NULL, NULL, tally_deleted, &d, &err));
+			did(lcpfs_timeline(pool, NULL, tally_state, &t, &err));
+			ok(t.n >= d.n);
+			sanitized();
+		}
 	}
 	ok(made > 3);
 	for (unsigned i = 0; i < made; i += 2) {
@@ -254,4 +338,4 @@ TEST(branches)
 	clean();
 }
 
-TAP_MAIN(T(list), T(open_older), T(branches))
+TAP_MAIN(T(list), T(open_older), T(scrambled), T(branches))
