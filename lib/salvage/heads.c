@@ -226,7 +226,8 @@ static void choose_pool(struct sal *s)
 		if (!memcmp(s->uber[i].ub.pool_uuid, s->uuid, 16))
 			s->uber[n++] = s->uber[i];
 	s->n_uber = n;
-	qsort(s->uber, n, sizeof *s->uber, newest_first);
+	if (n)
+		qsort(s->uber, n, sizeof *s->uber, newest_first);
 }
 
 static int find_roots(struct sal *s, struct lcpfs_error *err)
@@ -263,7 +264,7 @@ int heads_find(struct sal *s, struct lcpfs_error *err)
 		rc = add_known(s, &p, err);
 	if (!rc && !s->pool_whole && !s->o.dataset)
 		rc = add_unknown(s, &p, err);
-	if (!rc)
+	if (!rc && s->n_head)
 		qsort(s->head, s->n_head, sizeof *s->head, by_name);
 	/* packs have contents with numbers, if no names */
 	if (!rc && !s->n_head && !s->o.dataset) {

@@ -44,7 +44,7 @@ const struct loss *loss_of(const struct loss *v, size_t n, uint64_t of, size_t *
 	}
 	for (*count = 0; lo + *count < n && v[lo + *count].of == of;)
 		++*count;
-	return v + lo;
+	return *count ? v + lo : NULL;
 }
 
 int rebuild_put(struct rebuild *r, const void *key, size_t klen, const void *val, size_t vlen, const struct blkptr *bp, bool replace,
