@@ -38,6 +38,8 @@ static void show_json(const struct problems *pr, const struct lcpfs_problem *p)
 	}
 	if (p->device)
 		cmd_json_name(&j, "device", p->device);
+	if (p->follows)
+		cmd_json_bool(&j, "follows", true);
 	cmd_json_finish(&j);
 }
 

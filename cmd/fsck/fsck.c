@@ -34,14 +34,17 @@ static void found(void *arg, const struct lcpfs_problem *p)
 	struct run *r = arg;
 	size_t i = (size_t)(p->kind - lcpfs_problem_kind(0));
 
+	if (p->follows && !cmd.json)
+		fputs("then ", stdout);
 	problem_show(&r->pr, p);
+	r->pr.n -= p->follows;
 	if (cmd.verbose && !cmd.json) {
 		if (p->repairable)
 			printf("\t%s: %s\n", problem_class(p->kind), p->kind->repair);
 		if (*p->kind->note)
 			printf("\t%s\n", p->kind->note);
 	}
-	if (p->repairable && i < KINDS_MAX)
+	if (p->repairable && i < KINDS_MAX && !p->follows)
 		r->n[i]++;
 }
 
@@ -131,7 +134,7 @@ static int check(const char *text)
 {
 	struct lcpfs_error err = { 0 };
 	struct run r = { .pr.pool = text };
-	struct lcpfs_check_opts o = { .data = data, .map = true, .repair = most, .rebuild_space = rebuild, .problem = found, .plan = show_plan,
+	struct lcpfs_check_opts o = { .data = data, .map = true, .repair = most, .rebuild_space = rebuild, .follow = cmd.verbose, .problem = found, .plan = show_plan,
 		.progress = cmd_progress, .arg = &r };
 	struct lcpfs_open_opts oo;
 	struct lcpfs_repair_stats st = { 0 };

@@ -36,6 +36,7 @@ struct lcpfs_problem {
 	bool repairable;      /* lcpfs_fsck_repair puts it right, where the class is allowed */
 	const struct lcpfs_problem_kind *kind;
 	const char *device;   /* what was checked */
+	bool follows;         /* not of the pool: of what a repair under way has left so far, and is going to put right */
 };
 typedef void lcpfs_problem_fn(void *arg, const struct lcpfs_problem *p);
 
@@ -50,6 +51,7 @@ struct lcpfs_check_opts {
 	bool decode;          /* scrub: a block is good only if it also decodes */
 	enum lcpfs_repair_class repair; /* lcpfs_fsck_repair: what may be done; 0: SAFE, or with rebuild_space nothing else */
 	bool rebuild_space;   /* lcpfs_fsck_repair: make the space tree anew in any case */
+	bool follow;          /* lcpfs_fsck_repair: also tell of problems that follow from its repairs */
 	lcpfs_problem_fn *problem;
 	void (*plan)(void *arg); /* lcpfs_fsck_repair: a check is over, and what it found is going to be repaired; may be NULL */
 	lcpfs_progress_fn *progress;

@@ -194,7 +194,8 @@ int lcpfs_fsck_repair(const char *path, const struct lcpfs_open_opts *oo, const 
 
 	*st = (struct lcpfs_repair_stats){ 0 };
 	r.quiet = *r.o;
-	r.quiet.problem = NULL;
+	if (!r.o->follow)
+		r.quiet.problem = NULL;
 	r.most = r.o->repair ? MIN(r.o->repair, LCPFS_REPAIR_LOSSY) : r.o->rebuild_space ? 0 : LCPFS_REPAIR_SAFE;
 	r.budget = oo && oo->memory_bytes ? (size_t)oo->memory_bytes / 4 : BUDGET_DEFAULT;
 	if (!rc)

@@ -100,7 +100,7 @@ static void tell(struct check *ck, enum problem_id id, const struct ck_where *w,
 {
 	struct lcpfs_problem p = { .code = ck_kinds[id].code, .phase = ck_kinds[id].phase, .dataset = w->ds ? w->ds->name : NULL, .path = w->path,
 		.ino = w->ino, .offset = w->offset, .length = w->length, .addr = w->addr, .text = text,
-		.repairable = repairable(ck, id, w), .kind = &ck_kinds[id], .device = ck->device };
+		.repairable = repairable(ck, id, w), .kind = &ck_kinds[id], .device = ck->device, .follows = ck->result };
 
 	if (ck->o->problem)
 		ck->o->problem(ck->o->arg, &p);

@@ -85,6 +85,36 @@ static void lose(const uint64_t *off, unsigned n, const char *what)
 	clean();
 }
 
+static void on_follow(void *arg, const struct lcpfs_problem *p)
+{
+	unsigned *n = arg;
+
+	n[0] += p->follows && strcmp(p->code, "dirent-no-inode") == 0 && p->path;
+	n[1] += !p->follows;
+}
+
+/* What a dropped leaf takes with it is told by name. */
+TEST(what_follows)
+{
+	static struct nodes v;
+	static struct findings before;
+	unsigned n[2] = { 0 };
+	struct lcpfs_open_opts oo = { .threads = 2 };
+	struct lcpfs_check_opts o = { .repair = LCPFS_REPAIR_LOSSY, .follow = true, .problem = on_follow, .arg = n };
+	struct lcpfs_repair_stats st;
+
+	many_files();
+	did(lcpfs_pool_commit(pool, &err));
+	list_nodes(&v);
+	shut();
+	flip(v.off[v.n / 2] + 90);
+	fsck(&before, false);
+	did(lcpfs_fsck_repair(dev, &oo, &o, NULL, &st, &err));
+	is_int(st.left, 0);
+	is_int(n[1], before.n);
+	ok_msg(n[0] > 20, "%u names told", n[0]);
+}
+
 TEST(each_node)
 {
 	static struct nodes v;
@@ -344,4 +374,4 @@ TEST(newest_commit)
 	clean();
 }
 
-TAP_MAIN(T(each_node), T(several_nodes), T(shared_with_snapshot), T(label_parts), T(label_contents), T(newest_commit))
+TAP_MAIN(T(what_follows), T(each_node), T(several_nodes), T(shared_with_snapshot), T(label_parts), T(label_contents), T(newest_commit))
