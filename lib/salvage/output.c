@@ -136,6 +136,8 @@ static int tell_entry(struct out_source *o, const struct entry *e, struct lcpfs_
 		tell(o->s, h, "incomplete", path, e->ino, "left out: not all of its content was found");
 		return inoset_add(&o->left_out, e->ino, NULL, err) ? -LCPFS_ENOMEM : 1;
 	}
+	if (S_ISREG(e->mode))
+		o->s->st.bytes += e->size; /* what counts when nothing is written */
 	tell_ranges(o->s, h, path, e->ino, l, n);
 	if (inoset_has(&h->guessed, e->ino) && !(e->ino == INO_LOST_FOUND && inoset_has(&h->guessed, INO_LOST_FOUND)))
 		tell(o->s, h, "attributes", path, e->ino, "mode, owner, times and attributes are lost");
@@ -282,7 +284,8 @@ int output_run(struct sal *s, const char *target, int fd, struct lcpfs_error *er
 	sink->ops->close(sink);
 	s->st.entries = r.st.entries;
 	s->st.files = r.st.files;
-	s->st.bytes = r.st.bytes;
+	if (target || fd >= 0)
+		s->st.bytes = r.st.bytes;
 	s->st.warnings = r.st.warnings;
 	return rc;
 }
