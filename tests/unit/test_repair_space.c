@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The space tree is derived: a pool opens for writing without it, and goes on as if nothing had happened. */
-#include "check_pool.h"
+#include "check_repair.h"
 
 static uint64_t root_offset(bool before)
 {
@@ -109,4 +109,40 @@ TEST(scan_is_tree)
 	shut();
 }
 
-TAP_MAIN(T(newest_lost), T(older_lost), T(both_lost), T(tree_lost_too), T(scan_is_tree))
+/* Two commits: the first makes the tree anew, the second ends that the commit before has a damaged one. Still it goes back. */
+static void mended(bool newest, bool before)
+{
+	static struct findings was, left;
+	struct lcpfs_repair_stats st;
+	struct lcpfs_open_opts oo = { .threads = 2 };
+	struct lcpfs_undo_stats us;
+
+	base();
+	did(lcpfs_pool_commit(pool, &err));
+	put(root, "d/last", 30000, 77);
+	shut();
+	if (before)
+		flip(root_offset(true) + 100);
+	if (newest)
+		flip(root_offset(false) + 100);
+	fsck(&was, true);
+	st = repair(LCPFS_REPAIR_SAFE, &left);
+	ok_msg(!st.left && st.fixed == was.n, "%u found, %" PRIu64 " left", was.n, st.left);
+	show(&left, "space");
+	clean();
+	/* what it goes back to is published anew, so that the commit before it is the same */
+	did(lcpfs_fsck_undo(dev, &oo, &us, &err));
+	fsck(&left, true);
+	ok(has(&left, "space-tree") == newest);
+	repair(LCPFS_REPAIR_SAFE, &left);
+	open_again();
+	use(9);
+	shut();
+	clean();
+}
+
+TEST(repair_newest) { mended(true, false); }
+TEST(repair_older) { mended(false, true); }
+TEST(repair_both) { mended(true, true); }
+
+TAP_MAIN(T(repair_newest), T(repair_older), T(repair_both), T(newest_lost), T(older_lost), T(both_lost), T(tree_lost_too), T(scan_is_tree))
