@@ -925,11 +925,15 @@ int main(int argc, char *argv[])
 	unsigned n = 0;
 	int status;
 
+	for (unsigned i = 0; argc > 1 && strcmp(argv[1], "--list") == 0 && i < ARRAY_LEN(ops); i++)
+		puts(ops[i].name);
 	for (unsigned i = 0; i < ARRAY_LEN(ops); i++)
 		if (argc < 2 || strcmp(ops[i].name, argv[1]) == 0) {
 			chosen[n] = &ops[i];
 			tests[n++] = (struct tap_test){ ops[i].name, test_next };
 		}
+	if (!n)
+		return 0;
 	inject_init();
 	make_host();
 	status = tap_run(tests, n, 1, argv);
