@@ -265,6 +265,29 @@ static bool in_one_piece(struct spa *s, uint64_t total, uint64_t extra)
 	return total == UINT64_MAX || vdev_growable(s->vdev) >= extra || space_has_run(s->space, (uint32_t)div_up(MIN(extra, BLOCK_MAX), SECTOR));
 }
 
+#define NODE_ROOM (NODE_TARGET + 2 * KiB) /* what a node takes at most, but for one with an item of its own size */
+#define RUNS_SPARE (64 * MiB)
+
+/*
+ * Free space in pieces takes no nodes: of `need` bytes each must lie in a run that does. What was counted last is good until half of what it had to
+ * spare was allocated.
+ */
+static bool in_runs(struct spa *s, uint64_t total, uint64_t need)
+{
+	uint64_t sectors, used, busy, more = vdev_growable(s->vdev), taken;
+	struct spa_private *p = s->priv;
+
+	if (total == UINT64_MAX || more >= need)
+		return true;
+	space_totals(s->space, &sectors, &used, &busy);
+	taken = busy > p->runs_busy ? 2 * (busy - p->runs_busy) * SECTOR : 0;
+	if (p->runs >= taken && p->runs - taken + more >= need)
+		return true;
+	p->runs = space_in_runs(s->space, (uint32_t)(NODE_ROOM / SECTOR), (need + RUNS_SPARE) / SECTOR) * SECTOR;
+	p->runs_busy = busy;
+	return p->runs + more >= need;
+}
+
 /* 0: there is room, 1: not. Near the limit what is in flight is waited for, so that the answer does not depend on timing. */
 static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct lcpfs_error *err)
 {
@@ -273,7 +296,7 @@ static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct l
 
 	room(s, &total, &used, &avail);
 	need = extra + 2 * pending_bytes(s) + floor_of(kind, total) + s->priv->n_ref * (uint64_t)NODE_TARGET;
-	if (avail >= need + zio_in_flight(s->zio) + (kind == ADMIT_NORMAL ? 2 * spa_slop(total) : 0))
+	if (avail >= need + zio_in_flight(s->zio) + (kind == ADMIT_NORMAL ? 2 * spa_slop(total) : 0) && in_runs(s, total, need))
 		return 0;
 	/* how many leaves of REF change is known once they did */
 	rc = spa_ref_settle(s, err);
@@ -282,7 +305,8 @@ static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct l
 	if (rc)
 		return rc;
 	room(s, &total, &used, &avail);
-	if (avail >= extra + 2 * pending_bytes(s) + floor_of(kind, total) && (kind != ADMIT_NORMAL || in_one_piece(s, total, extra)))
+	need = extra + 2 * pending_bytes(s) + floor_of(kind, total);
+	if (avail >= need && in_runs(s, total, need) && (kind != ADMIT_NORMAL || in_one_piece(s, total, extra)))
 		return 0;
 	lcpfs_fail(err, LCPFS_ENOSPC, "%s is full: %" PRIu64 " bytes free, %" PRIu64 " of them kept in reserve", s->name, avail, spa_slop(total));
 	return 1;

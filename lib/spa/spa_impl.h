@@ -37,6 +37,7 @@ struct spa_private {
 	struct spa_pages prev_pages;        /* likewise of the one before */
 	bool pages_written;                 /* and the space tree in memory has been made of them */
 	bool repair;                        /* SPA_OPEN_REPAIR */
+	uint64_t runs, runs_busy; /* bytes that were free in runs for nodes, when so many sectors were busy */
 	uint64_t freed_before;              /* sectors that the newest commit freed more than it took, as far as not loaded */
 };
 

@@ -146,3 +146,49 @@ int space_find(struct space *s, unsigned kinds, uint32_t sectors, struct chunk *
 	}
 	return lcpfs_fail(err, LCPFS_ENOSPC, "no run of %u free sectors", sectors);
 }
+
+static uint64_t page_runs(const struct page *pg, uint32_t limit, uint32_t want)
+{
+	uint64_t units = 0;
+	uint32_t run = 0;
+
+	for (uint32_t i = 0; i < limit; ) {
+		bool whole = !(i & 7) && i + 8 <= limit;
+
+		if (whole && pg->busy[i >> 3] == 0) {
+			run += 8;
+			i += 8;
+			continue;
+		}
+		if (!space_bit(pg->busy, i)) {
+			run++;
+		} else {
+			units += run - run % want;
+			run = 0;
+		}
+		i += whole && pg->busy[i >> 3] == 0xff ? 8 : 1;
+	}
+	return units + run - run % want;
+}
+
+uint64_t space_in_runs(struct space *s, uint32_t run, uint64_t enough)
+{
+	uint64_t sectors = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (uint32_t i = s->n_chunks; i-- > 0; ) {
+		struct chunk *c = &s->chunk[i];
+		uint32_t want = (uint32_t)div_up(run, 1u << c->shift);
+
+		for (uint32_t p = c->kinds ? c->n_pages : 0; p-- > 0 && sectors < enough; ) {
+			uint64_t base = (uint64_t)p * SPACE_PAGE_UNITS;
+			struct page *pg;
+			bool skip = true;
+
+			if (base < c->units && page_to_skip(s, c, p, want, &skip, NULL) == 0 && !skip && space_load_page(s, c, p, &pg, NULL) == 0)
+				sectors += page_runs(pg, (uint32_t)MIN(SPACE_PAGE_UNITS, c->units - base), want) << c->shift;
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+	return sectors;
+}

@@ -45,6 +45,11 @@ int space_alloc(struct space *s, unsigned kinds, uint32_t sectors, bool counted,
 /* Whether space_alloc would find so many now, in any chunk. */
 bool space_has_run(struct space *s, uint32_t sectors);
 /*
+ * Sectors that are free in runs of at least `run` sectors, counted in whole runs; stops at `enough`. Loads pages, the last first. What cannot
+ * be read counts as full.
+ */
+uint64_t space_in_runs(struct space *s, uint32_t run, uint64_t enough);
+/*
  * Give up a block. `fresh`: allocated since the last commit, allocatable when released; else when settled. Freeing what is not used is
  * LCPFS_ECORRUPT (a double free), nothing changes.
  */
