@@ -349,7 +349,7 @@ void ck_content_check_xattr(struct tree_check *t, const struct bt_item *it)
 	if (t->partial || (!s && !e && t->holes))
 		return;
 	/* an all-zero value may be a hole */
-	if (s ? s->len != size : e && e->end > size) {
+	if (s ? s->len != size : e && (e->end > size || size > XATTR_VALUE_MAX)) {
 		plan_value(t, it, s ? s->len : e->end);
 		TREE_REPORT(t, P_XATTR_DATA, ino, "content %" PRIu64 ", %" PRIu64 " bytes", data_id, size);
 	} else if (!s && !e && size <= t->info.slice_max) {

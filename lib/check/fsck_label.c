@@ -8,7 +8,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-struct ring { struct uberblock *u; size_t n, cap; };
+#define UBER_TXG_AT 32u /* in a slot */
+
+/* bad: slots that hold something, but no uberblock of this pool; txg: what it was, or 0. */
+struct bad_slot { uint32_t slot; uint64_t txg; };
+struct ring { struct uberblock *u; size_t n, cap; struct bad_slot *bad; size_t n_bad, cap_bad; };
 
 static int read_header(struct lcpfs_blockdev *d, uint64_t off, struct label *l, bool *zero, struct lcpfs_error *err)
 {
@@ -24,10 +28,18 @@ static int read_ring(struct lcpfs_blockdev *d, const struct label *l, uint64_t r
 	for (uint32_t i = 0; i < l->ring_slots; i++) {
 		uint8_t raw[UBER_LEN];
 		struct uberblock u, *to;
+		int rc = blockdev_read(d, ring_off + i * label_slot_bytes(l->sector_shift), raw, sizeof raw, NULL);
 
-		if (blockdev_read(d, ring_off + i * label_slot_bytes(l->sector_shift), raw, sizeof raw, NULL) ||
-		    uberblock_decode(&u, raw, NULL) || memcmp(u.pool_uuid, l->pool_uuid, 16) || u.txg % l->ring_slots != i)
+		if (!rc && is_all_zero(raw, sizeof raw))
 			continue;
+		if (rc || uberblock_decode(&u, raw, NULL) || memcmp(u.pool_uuid, l->pool_uuid, 16) || u.txg % l->ring_slots != i) {
+			struct bad_slot *bad = CK_PUSH(r->bad, r->n_bad, r->cap_bad);
+
+			if (!bad)
+				return lcpfs_nomem(err);
+			*bad = (struct bad_slot){ i, rc ? 0 : le_load(raw + UBER_TXG_AT, 8) };
+			continue;
+		}
 		to = CK_PUSH(r->u, r->n, r->cap);
 		if (!to)
 			return lcpfs_nomem(err);
@@ -52,6 +64,13 @@ static const struct uberblock *newest(const struct ring *r)
 		if (!u || r->u[i].txg > u->txg)
 			u = &r->u[i];
 	return u;
+}
+
+static uint64_t newest_txg(const struct ring *r)
+{
+	const struct uberblock *u = newest(r);
+
+	return u ? u->txg : 0;
 }
 
 static bool same_uber(const struct uberblock *a, const struct uberblock *b)
@@ -81,6 +100,22 @@ static bool config_good(struct lcpfs_blockdev *d, const struct label *l, uint64_
 	}
 	blake3_final(&b, 0, hash, sizeof hash);
 	return memcmp(hash, u->cfg_hash, sizeof hash) == 0;
+}
+
+/*
+ * A commit that is damaged in both labels, and was newer than what is taken for the newest. A crash tears a slot of one label only: the other is
+ * written when this one is whole.
+ */
+static void check_lost(struct check *ck, const struct ring *front, const struct ring *back, uint64_t top, uint32_t slots)
+{
+	for (size_t i = 0; i < front->n_bad; i++)
+		for (size_t k = 0; k < back->n_bad; k++) {
+			const struct bad_slot *a = &front->bad[i], *b = &back->bad[k];
+			bool newer = (a->txg > top && a->txg - top < slots) || (b->txg > top && b->txg - top < slots);
+
+			if (a->slot == b->slot && (newer || a->slot == (top + 1) % slots))
+				ck_report(ck, P_UBER_LOST, NULL, "slot %u, taking txg %" PRIu64, a->slot, top);
+		}
 }
 
 static void check_rings(struct check *ck, const struct ring *front, const struct ring *back, bool has_back)
@@ -159,13 +194,16 @@ static int check_sides(struct check *ck, struct lcpfs_blockdev *d, const struct 
 		usable = false;
 	if (!rc) {
 		check_rings(ck, &fr, &br, usable);
+		check_lost(ck, &fr, &br, MAX(newest_txg(&fr), newest_txg(&br)), l->ring_slots);
 		check_configs(ck, d, l, &fr, UNIT + ring, false);
 		/* a back label that is behind belongs to an image in use, or to a close that was broken off: its slots may be those of later ones */
 		if (usable && !open_end && newest(&fr) && newest(&br) && newest(&fr)->txg == newest(&br)->txg)
 			check_configs(ck, d, l, &br, at + ring, true);
 	}
 	free(fr.u);
+	free(fr.bad);
 	free(br.u);
+	free(br.bad);
 	return rc;
 }
 

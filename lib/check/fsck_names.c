@@ -60,6 +60,14 @@ int ck_names_inode(struct tree_check *t, const struct bt_item *it, struct lcpfs_
 		TREE_SET(t, P_INODE_SLICED, FI_DATA, ino, 0);
 		TREE_REPORT(t, P_INODE_SLICED, ino, "mode %#o with content %" PRIu64, i.mode, i.data_id);
 	}
+	if (!S_ISREG(i.mode) && i.psize) {
+		TREE_SET(t, P_INODE_PSIZE, FI_PSIZE, ino, 0);
+		TREE_REPORT(t, P_INODE_PSIZE, ino, "%" PRIu64 ", mode %#o", i.psize, i.mode);
+	}
+	if (i.flags & ~(uint32_t)INODE_FLAGS_ALL) {
+		TREE_SET(t, P_INODE_FLAGS, FI_FLAGS, ino, i.flags & INODE_FLAGS_ALL);
+		TREE_REPORT(t, P_INODE_FLAGS, ino, "%#x", i.flags);
+	}
 	if (target && i.size != target_len)
 		TREE_SET(t, P_INODE_SIZE, FI_SIZE, ino, target_len);
 	if (target && i.size != target_len)
@@ -131,7 +139,7 @@ int ck_names_xattr(struct tree_check *t, const struct bt_item *it, struct lcpfs_
 	bool by_ref = it->vlen == 17 && it->val[0] == 1;
 
 	(void)err;
-	if (it->klen <= 10 || !it->key[9] || !it->vlen || it->val[0] > 1 || (it->val[0] == 1 && !by_ref)) {
+	if (it->klen <= 10 || !it->key[9] || memchr(it->key + 10, 0, it->klen - 10u) || !it->vlen || it->val[0] > 1 || (it->val[0] == 1 && !by_ref)) {
 		ck_tree_bad_item(t, it, "");
 		return 0;
 	}

@@ -107,7 +107,7 @@ void ck_plan_told(struct check *ck, enum problem_id id)
 	bool label = id <= P_CONFIG_COUNT && id != P_UBER_ROOT && id != P_POOL_OPEN;
 
 	/* opening for writing goes back to the older commit */
-	if (ck->plan && id == P_UBER_ROOT && !ck_plan_wants(ck, id, NULL))
+	if (ck->plan && (id == P_UBER_ROOT || id == P_UBER_LOST) && !ck_plan_wants(ck, id, NULL))
 		ck->plan->forbidden = true;
 	if ((id > P_CONFIG_COUNT && id < P_SPACE_LEAK) || id > P_SPACE_TOTAL || !ck_plan_wants(ck, id, NULL))
 		return;

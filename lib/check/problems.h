@@ -27,6 +27,8 @@
 	  "commit anew, so that there are two good ones", "there is no commit to fall back to until then") \
 	X(UBER_ROOT, 0, "uber-root", LOSSY, "the newest commit does not open", \
 	  "make the newest commit that opens the one in force", "what was written after that commit is lost") \
+	X(UBER_LOST, 0, "uber-lost", LOSSY, "an uberblock newer than the newest valid one is damaged in both labels", \
+	  "make the newest commit that opens the one in force", "what was written after that commit is lost") \
 	X(UBER_EPOCH, 0, "uber-epoch", SAFE, "uberblock and config disagree about the epoch", \
 	  "commit anew, with the epoch of the config", "the device may be taken for one that was written apart") \
 	X(POOL_OPEN, 0, "pool-open", NONE, "no commit of this pool opens", \
@@ -135,6 +137,8 @@
 	  "set the size to what the content has", "") \
 	X(INODE_SLICED, 5, "inode-sliced", SAFE, "the inode does not know how its content is kept", \
 	  "set it to how the content is kept", "") \
+	X(INODE_FLAGS, 5, "inode-flags", SAFE, "the inode has flags that mean nothing", \
+	  "clear them", "they may be a newer version's: then use that") \
 	X(INODE_PSIZE, 5, "inode-psize", SAFE, "the stored size of the inode is wrong", \
 	  "set it to what was counted", "") \
 	X(INODE_NLINK, 5, "inode-nlink", SAFE, "the number of links is wrong", \

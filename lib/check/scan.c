@@ -19,7 +19,7 @@
 #define DAMAGE_MAX 65536u
 #define THREADS_MAX 64u
 
-struct entry { struct blkptr bp; uint32_t ds; };
+struct entry { struct blkptr bp; uint32_t ds; bool again; }; /* again: of an older snapshot too, and maybe not as there */
 struct queue {
 	struct scan *s;
 	struct entry *e;
@@ -101,7 +101,24 @@ static int by_addr(const void *a, const void *b)
 {
 	const struct entry *x = a, *y = b;
 
-	return (x->bp.addr > y->bp.addr) - (x->bp.addr < y->bp.addr);
+	if (x->bp.addr == y->bp.addr)
+		return x->again - y->again;
+	return x->bp.addr > y->bp.addr ? 1 : -1;
+}
+
+/* Those of which it is known by another one that they are right, or wrong, go. */
+static void drop_known(struct queue *q)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < q->n; i++) {
+		const struct blkptr *bp = &q->e[i].bp, *last = n ? &q->e[n - 1].bp : NULL;
+
+		if (!q->e[i].again || !last || last->addr != bp->addr || last->psize != bp->psize || last->csum != bp->csum ||
+		    memcmp(last->hash, bp->hash, sizeof bp->hash) != 0)
+			q->e[n++] = q->e[i];
+	}
+	q->n = n;
 }
 
 /* How many of the n entries from i on make one read of up to `most` bytes, and how long it is. */
@@ -150,8 +167,8 @@ static int verify_one(struct queue *q, const struct blkptr *bp, struct lcpfs_err
 static void verified(struct queue *q, const struct entry *e, int rc, const struct lcpfs_error *why)
 {
 	pthread_mutex_lock(&q->lock);
-	q->s->blocks++;
-	q->s->bytes += round_up(e->bp.psize, SECTOR);
+	q->s->blocks += !e->again;
+	q->s->bytes += e->again ? 0 : round_up(e->bp.psize, SECTOR);
 	if (rc == -LCPFS_ENOMEM || (rc && add_damage(q->s, &e->bp, e->ds, rc, why))) {
 		q->stop = true;
 		q->rc = lcpfs_nomem(&q->why);
@@ -299,6 +316,7 @@ static int drain(struct queue *q, struct lcpfs_error *err)
 
 	if (q->n)
 		qsort(q->e, q->n, sizeof *q->e, by_addr);
+	drop_known(q);
 	q->next = 0;
 	while (n + 1 < want && q->n > 64 && thread_start(&t[n], worker, q, NULL) == 0)
 		n++;
@@ -314,7 +332,7 @@ static int drain(struct queue *q, struct lcpfs_error *err)
 	return rc;
 }
 
-static int push(struct queue *q, const struct blkptr *bp, uint32_t ds, struct lcpfs_error *err)
+static int push(struct queue *q, const struct blkptr *bp, uint32_t ds, bool again, struct lcpfs_error *err)
 {
 	struct entry *e;
 	int rc = q->n >= q->max ? drain(q, err) : 0;
@@ -324,7 +342,7 @@ static int push(struct queue *q, const struct blkptr *bp, uint32_t ds, struct lc
 	e = CK_PUSH(q->e, q->n, q->cap);
 	if (!e)
 		return lcpfs_nomem(err);
-	*e = (struct entry){ *bp, ds };
+	*e = (struct entry){ *bp, ds, again };
 	return 0;
 }
 
@@ -347,7 +365,7 @@ static int on_node(void *arg, const struct blkptr *bp, const struct ck_key *low,
 	if (rc)
 		return rc;
 	if (!bp->level && (bp->flags & PTR_NOPTR)) {
-		rc = t->q->s->verify ? push(t->q, bp, t->ds, err) : 0;
+		rc = t->q->s->verify ? push(t->q, bp, t->ds, false, err) : 0;
 		return rc ? rc : 1;
 	}
 	t->q->s->blocks++;
@@ -374,12 +392,15 @@ static int on_ptr(struct tree_walk *t, const uint8_t *raw, struct lcpfs_error *e
 	struct blkptr bp;
 	int rc = ptr_decode(&bp, raw, err);
 
-	if (rc || bp.birth <= t->floor)
+	if (rc)
 		return rc;
+	/* what the snapshot before has too is looked at there; but the pointer here may be another one */
+	if (bp.birth <= t->floor)
+		return t->q->s->claim && t->q->s->verify && t->q->s->data ? push(t->q, &bp, t->ds, true, err) : 0;
 	rc = claim(t, &bp, err);
 	if (rc)
 		return MIN(rc, 0);
-	return t->q->s->verify && t->q->s->data ? push(t->q, &bp, t->ds, err) : 0;
+	return t->q->s->verify && t->q->s->data ? push(t->q, &bp, t->ds, false, err) : 0;
 }
 
 static int on_item(void *arg, const struct bt_item *it, struct lcpfs_error *err)

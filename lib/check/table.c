@@ -103,7 +103,7 @@ static int load_prop(const struct loader *l, const struct bt_item *it, struct lc
 	struct check *ck = l->ck;
 	struct ck_prop *p;
 
-	if (it->klen < 10) {
+	if (it->klen < 10 || memchr(it->key + 9, 0, it->klen - 9u)) {
 		bad_item(l, it, "");
 		return 0;
 	}

@@ -32,6 +32,7 @@ enum xattr_ns { XNS_USER = 1, XNS_TRUSTED = 2, XNS_SECURITY = 3, XNS_SYSTEM = 4,
 #define INO(group, seq) ((uint64_t)(group) << SEQ_BITS | (seq))
 #define SYMLINK_MAX 4095u
 #define FILE_MAX INT64_MAX
+#define XATTR_VALUE_MAX ((size_t)16 << 20)
 #define PACK_MAGIC 0x4b41504cu        /* 'LPAK' */
 #define PACK_MAX (4u << 20)           /* table + contents, but for one slice alone */
 
@@ -45,7 +46,7 @@ uint8_t xattr_split(const char *name, const char **rest);
 size_t xattr_join(char *out, uint8_t ns, const void *rest, size_t len);
 
 struct itime { int64_t sec; uint32_t nsec; };
-enum inode_flags { INODE_IMMUTABLE = 1, INODE_APPEND = 2, INODE_SLICED = 4, INODE_CASEFOLD = 8, INODE_NOCOMPRESS = 16 };
+enum inode_flags { INODE_IMMUTABLE = 1, INODE_APPEND = 2, INODE_SLICED = 4, INODE_CASEFOLD = 8, INODE_NOCOMPRESS = 16, INODE_FLAGS_ALL = 31 };
 #define INODE_LEN 128u
 /*
  *   0 u32 mode 4 uid 8 gid 12 nlink  16 u64 size 24 psize 32 parent 40 data_id 48 rdev  56 i64 sec[4]: atime mtime ctime btime

@@ -27,7 +27,6 @@
 #define ICACHE_N 16u
 #define JOBS_MAX 64u          /* submitted and not yet reaped; more wait for the oldest */
 #define XATTR_INLINE_MAX (VAL_MAX - 1)
-#define XATTR_VALUE_MAX ((size_t)16 << 20)
 
 /* A cached inode. A pointer to one stays good until ICACHE_N - 1 other inodes were asked for, or a flush. */
 struct zi {

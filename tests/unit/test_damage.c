@@ -25,7 +25,7 @@ static struct rig rig;
 static uint64_t good_hash;
 static char now[200]; /* the case, for a crash */
 static long only = -1, stride = 1, number;
-static struct { unsigned long run, found, read_error, unused, own, repaired, left, refused, skipped, silent; } count;
+static struct { unsigned long run, found, read_error, unused, own, decode, repaired, left, refused, skipped, silent; } count;
 
 /* ---- one case ---- */
 
@@ -49,7 +49,7 @@ static void check_memory(void)
 
 	getrusage(RUSAGE_SELF, &u);
 	if (u.ru_maxrss > 256 << 10 && !strstr(now, "(memory)")) {
-		ok_msg(false, "%s: %ld KiB", now, u.ru_maxrss);
+		ok_msg(false, "%ld %s: %ld KiB", number, now, u.ru_maxrss);
 		exit(1);
 	}
 }
@@ -83,6 +83,21 @@ static void repair(void)
 		ok_msg(read_all(memory_dev(&rig.work, false), &hash) == 0, "%ld %s: clean after a repair, and does not read", number, now);
 }
 
+/* Contents that do not decode and have the right hash: a check reads no further than the hash, a scrub does when it is asked to. */
+static bool finds_decode(void)
+{
+	struct lcpfs_check_opts o = { .data = true, .decode = true };
+	struct lcpfs_scrub_stats st = { 0 };
+	struct lcpfs_pool *p;
+	int rc;
+
+	if (lcpfs_pool_open_dev(&p, memory_dev(&rig.work, false), &small, NULL))
+		return true;
+	rc = lcpfs_scrub(p, &o, &st, NULL);
+	lcpfs_pool_close(p, NULL);
+	return rc && st.bad_blocks;
+}
+
 /* own: what is read may differ, without a problem. */
 static void look(bool fixed, bool own)
 {
@@ -101,6 +116,8 @@ static void look(bool fixed, bool own)
 		printf("# %ld %s: %u errors, same %d, fsck rc %d %s, problems %" PRIu64 "\n", number, now, errors, hash == good_hash, rc, err.msg, problems);
 	if (rc || problems)
 		count.found++;
+	else if (errors && finds_decode())
+		count.decode++;
 	else if (errors)
 		ok_msg(false, "%ld %s: clean, and %u errors when read", number, now, errors);
 	else if (hash == good_hash)
@@ -242,6 +259,20 @@ TEST(headers)
 	ok(count.run);
 }
 
+/* A pool may be of any size, and what it needs of memory to be written grows with it: not what is tried here. */
+static bool is_huge(const uint8_t *plain)
+{
+	struct config c;
+	bool huge = false;
+
+	if (config_decode(&c, plain, rig.plain_len, NULL))
+		return false;
+	for (uint32_t i = 0; i < c.n_chunks; i++)
+		huge |= c.chunks[i].col_units > 1u << 16;
+	config_fini(&c);
+	return huge;
+}
+
 TEST(config)
 {
 	static uint8_t plain[65536];
@@ -252,7 +283,7 @@ TEST(config)
 				continue;
 			rig_reset(&rig);
 			memcpy(plain, rig.plain, rig.plain_len);
-			if (!spoil(plain + at, MIN(4u, rig.plain_len - at), how, NULL))
+			if (!spoil(plain + at, MIN(4u, rig.plain_len - at), how, NULL) || is_huge(plain))
 				continue;
 			rig_set_config(&rig, plain, rig.plain_len);
 			named(true, how, "config: byte %u", at);
@@ -357,9 +388,9 @@ TEST(blocks)
 
 #define F(at, len, name) { at, len, name, 0 }
 #define U(at, len, name) { at, len, name, FREE }
-static const struct field inode_fields[] = { U(0, 2, "mode"), F(2, 2, "mode, upper half"), U(4, 4, "uid"), U(8, 4, "gid"), F(12, 4, "nlink"), F(16, 8, "size"),
+static const struct field inode_fields[] = { U(0, 2, "mode"), F(2, 2, "mode, upper half"), U(4, 4, "uid"), U(8, 4, "gid"), F(12, 4, "nlink"), U(16, 8, "size"),
 	F(24, 8, "psize"), F(32, 8, "parent"), F(40, 8, "data_id"), U(48, 8, "rdev"), U(56, 8, "atime"), U(64, 8, "mtime"), U(72, 8, "ctime"), U(80, 8, "btime"),
-	U(88, 16, "nanoseconds"), F(104, 4, "flags"), F(108, 4, "project"), F(112, 8, "gen"), F(120, 4, "record, codec, place"), F(124, 4, "n_xattr"),
+	U(88, 16, "nanoseconds"), U(104, 1, "flags"), U(104, 4, "all flags"), F(108, 4, "project"), F(112, 8, "gen"), F(120, 4, "record, codec, place"), F(124, 4, "n_xattr"),
 	F(128, 4, "symlink's head"), U(132, 4, "symlink") };
 static const struct field dsinfo_fields[] = { F(0, 8, "next_seq"), F(8, 4, "group"), F(12, 4, "unicode"), F(16, 4, "node size"), F(20, 4, "record size"),
 	F(24, 4, "pack size"), F(28, 4, "slice size"), F(32, 8, "files"), F(40, 24, "zeros") };
@@ -367,10 +398,10 @@ static const struct field slice_fields[] = { F(0, 8, "pack"), F(8, 4, "offset"),
 static const struct field extent_fields[] = { F(0, 4, "length") };
 static const struct field pack_fields[] = { F(0, 4, "live bytes"), F(4, 4, "live slices") };
 static const struct field xattr_fields[] = { F(0, 1, "how"), U(1, 8, "value"), U(9, 8, "value's size") };
-static const struct field xattr_big_fields[] = { F(0, 1, "how"), F(1, 8, "data_id"), F(9, 8, "size") };
+static const struct field xattr_big_fields[] = { F(0, 1, "how"), F(1, 8, "data_id"), U(9, 8, "size") };
 static const struct field dirent_fields[] = { F(0, 8, "ino"), F(8, 1, "type") };
 static const struct field dataref_fields[] = { F(0, 8, "sharers") };
-static const struct field rec_fields[] = { F(0, 8, "id"), F(8, 8, "guid"), F(16, 8, "family"), F(24, 1, "kind"), F(25, 1, "state"), F(26, 2, "flags"),
+static const struct field rec_fields[] = { F(0, 8, "id"), U(8, 8, "guid"), F(16, 8, "family"), F(24, 1, "kind"), F(25, 1, "state"), F(26, 2, "flags"),
 	F(28, 4, "children"), F(32, 8, "parent"), F(40, 8, "snapshot before"), F(48, 8, "its txg"), F(56, 8, "zeros"), F(64, 8, "hint"), F(72, 8, "created"),
 	U(80, 8, "time"), F(88, 4, "group"), F(92, 1, "height"), F(93, 1, "keygen"), F(94, 2, "zeros"), F(96, 32, "ids"), F(128, 8, "ref psize"),
 	F(136, 8, "ref lsize"), F(144, 8, "ref blocks"), F(152, 8, "inodes"), F(160, 8, "log"), U(168, 32, "quotas"), U(200, 4, "nanoseconds"), F(204, 20, "zeros") };
@@ -385,7 +416,7 @@ struct kind { enum rig_tree tree; uint8_t type; const char *name; const struct f
 #define K(tree, type, name, fields, key_free) { tree, type, name, fields, ARRAY_LEN(fields), key_free }
 static const struct kind kinds[] = {
 	K(RIG_DS, ITEM_DSINFO, "DSINFO", dsinfo_fields, false), K(RIG_DS, ITEM_SLICE, "SLICE", slice_fields, false),
-	K(RIG_DS, ITEM_EXTENT, "EXTENT", extent_fields, false), K(RIG_DS, ITEM_PACK, "PACK", pack_fields, false),
+	K(RIG_DS, ITEM_EXTENT, "EXTENT", extent_fields, true), K(RIG_DS, ITEM_PACK, "PACK", pack_fields, false),
 	K(RIG_DS, ITEM_INODE, "INODE", inode_fields, false), K(RIG_DS, ITEM_LINK, "LINK", other_fields, false),
 	K(RIG_DS, ITEM_XATTR, "XATTR", xattr_fields, true), K(RIG_DS, ITEM_DIRENT, "DIRENT", dirent_fields, true),
 	K(RIG_DS, ITEM_DATAREF, "DATAREF", dataref_fields, false), K(RIG_DS, ITEM_ORPHAN, "ORPHAN", other_fields, false),
@@ -608,8 +639,8 @@ TEST(sound)
 
 TEST(counted)
 {
-	printf("# %ld cases, %lu run: %lu found, %lu of them when read; %lu unused, %lu a user's own, %lu silent; repair: %lu clean, %lu with something left, "
-	       "%lu refused; %lu skipped\n", number, count.run, count.found, count.read_error, count.unused, count.own, count.silent, count.repaired, count.left,
+	printf("# %ld cases, %lu run: %lu found, %lu of them when read, and %lu by scrub --decode; %lu unused, %lu a user's own, %lu silent; repair: %lu clean, %lu with something left, "
+	       "%lu refused; %lu skipped\n", number, count.run, count.found, count.read_error, count.decode, count.unused, count.own, count.silent, count.repaired, count.left,
 	    count.refused, count.skipped);
 	ok(true);
 }
