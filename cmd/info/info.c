@@ -4,16 +4,16 @@
 #include <string.h>
 #include "common/cmd.h"
 
-enum { L_CODECS = 256 };
-static const struct option longs[] = { { "codecs", no_argument, NULL, L_CODECS }, { 0 } };
+enum { L_CODECS = 256, L_VERIFIED };
+static const struct option longs[] = { { "codecs", no_argument, NULL, L_CODECS }, { "verified", no_argument, NULL, L_VERIFIED }, { 0 } };
 static const struct cmd_spec spec = {
 	.name = "lcpfs-info",
-	.synopsis = "lcpfs-info [-p] [--codecs] [--json] [--live] [-j N] [--memory SIZE] POOL ...",
+	.synopsis = "lcpfs-info [-p] [--codecs] [--verified] [--json] [--live] [-j N] [--memory SIZE] POOL ...",
 	.shared = CMD_O_READ | CMD_O_JSON | CMD_O_PARSABLE,
 	.longs = longs,
 };
 static struct cmd_json json;
-static bool codecs;
+static bool codecs, verified;
 struct counts { uint64_t datasets, snapshots, files; };
 
 static int count(void *arg, const struct lcpfs_ds_info *info, struct lcpfs_error *err)
@@ -91,7 +91,54 @@ static void features_text(struct lcpfs_pool *p)
 			line(feature_kind[kind], f);
 }
 
-static void show_text(struct lcpfs_pool *p, const char *name, const struct lcpfs_pool_info *i, const struct counts *c)
+/* The last whole scrub that was recorded, and how far the one under way is. */
+static void scrub_text(const struct lcpfs_scrub_state *sc)
+{
+	struct lcpfs_time when = { sc->done_s, 0 }, began = { sc->started_s, 0 };
+	char t[64], text[128], size[24];
+
+	cmd_time_local(t, &when, cmd.parsable ? "%s" : "%Y-%m-%d %H:%M:%S %z");
+	if (!sc->done_txg)
+		line("verified", cmd.parsable ? "" : "never recorded");
+	else if (cmd.parsable)
+		line("verified", t);
+	else if (sc->done_bad_blocks)
+		snprintf(text, sizeof text, "%s, %" PRIu64 " damaged blocks", t, sc->done_bad_blocks), line("verified", text);
+	else
+		snprintf(text, sizeof text, "%s, no damage", t), line("verified", text);
+	if (sc->done_txg && cmd.parsable)
+		line_u64("damaged", sc->done_bad_blocks);
+	if (!sc->under_way || cmd.parsable)
+		return;
+	cmd_time_local(t, &began, "%Y-%m-%d %H:%M:%S %z");
+	snprintf(text, sizeof text, "since %s, %s so far", t, cmd_human(size, sc->bytes));
+	line("scrubbing", text);
+}
+
+static void scrub_json(const struct lcpfs_scrub_state *sc)
+{
+	struct lcpfs_time when = { sc->done_s, 0 }, began = { sc->started_s, 0 };
+
+	if (sc->done_txg) {
+		cmd_json_object(&json, "verified");
+		cmd_json_time(&json, "time", &when);
+		cmd_json_u64(&json, "txg", sc->done_txg);
+		cmd_json_u64(&json, "bytes", sc->done_bytes);
+		cmd_json_u64(&json, "damaged", sc->done_bad_blocks);
+		cmd_json_bool(&json, "decoded", sc->decoded);
+		cmd_json_end(&json);
+	}
+	if (sc->under_way) {
+		cmd_json_object(&json, "scrubbing");
+		cmd_json_time(&json, "began", &began);
+		cmd_json_u64(&json, "bytes", sc->bytes);
+		cmd_json_u64(&json, "damaged", sc->bad_blocks);
+		cmd_json_end(&json);
+	}
+}
+
+static void show_text(struct lcpfs_pool *p, const char *name, const struct lcpfs_pool_info *i, const struct counts *c,
+                      const struct lcpfs_scrub_state *sc)
 {
 	struct lcpfs_time when = { i->time_s, 0 };
 	char uuid[37], t[64];
@@ -104,6 +151,7 @@ static void show_text(struct lcpfs_pool *p, const char *name, const struct lcpfs
 	line("kind", i->image ? "image" : "disk");
 	line_u64("txg", i->txg);
 	line("written", t);
+	scrub_text(sc);
 	line("checksum", i->checksum);
 	line_bytes("device", i->device_bytes);
 	line_bytes("total", i->total_bytes);
@@ -132,7 +180,8 @@ static void json_space(const struct lcpfs_pool_info *i)
 	cmd_json_u64(&json, "chunks", i->n_chunks);
 }
 
-static void show_json(struct lcpfs_pool *p, const char *name, const struct lcpfs_pool_info *i, const struct counts *c)
+static void show_json(struct lcpfs_pool *p, const char *name, const struct lcpfs_pool_info *i, const struct counts *c,
+                      const struct lcpfs_scrub_state *sc)
 {
 	struct lcpfs_time when = { i->time_s, 0 };
 	const char *f;
@@ -146,6 +195,7 @@ static void show_json(struct lcpfs_pool *p, const char *name, const struct lcpfs
 	cmd_json_str(&json, "kind", i->image ? "image" : "disk");
 	cmd_json_u64(&json, "txg", i->txg);
 	cmd_json_time(&json, "written", &when);
+	scrub_json(sc);
 	cmd_json_str(&json, "checksum", i->checksum);
 	json_space(i);
 	cmd_json_u64(&json, "datasets", c->datasets);
@@ -221,8 +271,62 @@ static int show_codecs(struct lcpfs_pool *p, struct lcpfs_error *err)
 	return rc;
 }
 
+/* What the last recorded scrub says of each dataset and snapshot. */
+static int verified_row(void *arg, const struct lcpfs_ds_info *i, struct lcpfs_error *err)
+{
+	struct lcpfs_scrub_of_dataset s;
+	struct uses *l = arg;
+	struct lcpfs_time when;
+	char t[64];
+	int rc = lcpfs_scrub_of_dataset(l->p, i->name, &s, err);
+
+	when = (struct lcpfs_time){ s.verified_s, 0 };
+	cmd_time_local(t, &when, cmd.parsable ? "%s" : NULL);
+	if (rc)
+		return rc;
+	if (cmd.json) {
+		cmd_json_object(&json, NULL);
+		cmd_json_name(&json, "dataset", i->name);
+		if (s.verified_s)
+			cmd_json_time(&json, "verified", &when);
+		cmd_json_u64(&json, "damaged", s.bad_blocks);
+		cmd_json_bool(&json, "changed", s.changed);
+		cmd_json_end(&json);
+		return 0;
+	}
+	if (cmd.parsable)
+		cmd_table_add(&l->t, "verified_dataset");
+	cmd_table_add(&l->t, "%s", *i->name || cmd.parsable ? i->name : "/");
+	cmd_table_add(&l->t, "%s", s.verified_s ? t : "-");
+	cmd_table_add(&l->t, "%" PRIu64, s.bad_blocks);
+	cmd_table_add(&l->t, "%s", !s.verified_s ? "-" : s.changed ? "yes" : "no");
+	return 0;
+}
+
+static int show_verified(struct lcpfs_pool *p, struct lcpfs_error *err)
+{
+	static const char *const head[] = { "DATASET", "VERIFIED", "DAMAGED", "CHANGED" };
+	static const char *const none[] = { "", "", "", "", "" };
+	struct uses l = { .p = p };
+	int rc;
+
+	if (cmd.json)
+		cmd_json_array(&json, "verified_datasets");
+	else if (cmd.parsable)
+		cmd_table_init(&l.t, 5, none, "lllrl");
+	else
+		cmd_table_init(&l.t, 4, head, "llrl");
+	rc = lcpfs_dataset_each(p, "", true, true, verified_row, &l, err);
+	if (cmd.json)
+		cmd_json_end(&json);
+	else
+		cmd_table_print(&l.t, stdout);
+	return rc;
+}
+
 static int info(const char *text)
 {
+	struct lcpfs_scrub_state sc;
 	struct lcpfs_error err = { 0 };
 	struct lcpfs_pool_info i;
 	struct counts c = { 0 };
@@ -232,18 +336,27 @@ static int info(const char *text)
 
 	cmd_target(&t, text);
 	p = cmd_pool(&t, LCPFS_OPEN_RO, &status);
-	if (p && (cmd_pool_info(p, t.pool, &i, &err) || lcpfs_dataset_each(p, "", true, true, count, &c, &err) < 0))
+	if (p && (cmd_pool_info(p, t.pool, &i, &err) || lcpfs_dataset_each(p, "", true, true, count, &c, &err) < 0 ||
+	          lcpfs_scrub_state(p, &sc, &err)))
 		status = cmd_fail(&err, "cannot read '%s'", t.pool);
 	else if (p && cmd.json)
-		show_json(p, t.pool, &i, &c);
+		show_json(p, t.pool, &i, &c, &sc);
 	else if (p)
-		show_text(p, t.pool, &i, &c);
+		show_text(p, t.pool, &i, &c, &sc);
 	if (p && status == CMD_OK && codecs && show_codecs(p, &err) < 0)
+		status = cmd_fail(&err, "read '%s'", t.pool);
+	if (p && status == CMD_OK && verified && show_verified(p, &err) < 0)
 		status = cmd_fail(&err, "read '%s'", t.pool);
 	if (p && status == CMD_OK && cmd.json)
 		cmd_json_end(&json);
 	cmd_target_fini(&t);
 	return status;
+}
+
+static void take_opt(int ch)
+{
+	codecs |= ch == L_CODECS;
+	verified |= ch == L_VERIFIED;
 }
 
 int main(int argc, char *argv[])
@@ -252,7 +365,7 @@ int main(int argc, char *argv[])
 
 	cmd_init(&spec);
 	while ((ch = cmd_opt(argc, argv)) != -1)
-		codecs |= ch == L_CODECS;
+		take_opt(ch);
 	if (optind == argc)
 		cmd_usage("no POOL given");
 	if (cmd.json) {

@@ -40,7 +40,12 @@ struct lcpfs_problem {
 };
 typedef void lcpfs_problem_fn(void *arg, const struct lcpfs_problem *p);
 
-struct lcpfs_scrub_stats { uint64_t blocks, bytes, bad_blocks, datasets; };
+struct lcpfs_scrub_stats {
+	uint64_t blocks, bytes, bad_blocks, datasets;
+	uint64_t bad_copies, mended_copies; /* of blocks that have a good copy, and of those, written again */
+	uint64_t next;        /* the budget ended: all stored blocks below this address are verified, the rest is not; 0: read to the end */
+	bool recorded;
+};
 struct lcpfs_check_opts {
 	bool data;            /* fsck: also read and verify contents */
 	/*
@@ -52,6 +57,18 @@ struct lcpfs_check_opts {
 	enum lcpfs_repair_class repair; /* lcpfs_fsck_repair: what may be done; 0: SAFE, or with rebuild_space nothing else */
 	bool rebuild_space;   /* lcpfs_fsck_repair: make the space tree anew in any case */
 	bool follow;          /* lcpfs_fsck_repair: also tell of problems that follow from its repairs */
+	/* scrub only: */
+	bool mend;            /* bad copies of blocks are written again from good ones; the pool is open for writing */
+	bool nodes_only;      /* metadata, no contents */
+	const char *since;    /* "home@mon": only blocks written after this snapshot was made; NULL: all */
+	uint64_t from;        /* an address: begin there (nodes that lead to others are always read) */
+	uint64_t budget_bytes, budget_ms; /* stop after so much, at least after some; 0: no end */
+	uint64_t rate;        /* bytes per second at most; 0: no limit */
+	/*
+	 * The pool, open for writing with nothing uncommitted, keeps how far the scrub came and what it found, in a commit of its own. A scrub goes on
+	 * where the one before it ended, unless `restart`. Only for a scrub of everything.
+	 */
+	bool record, restart;
 	lcpfs_problem_fn *problem;
 	void (*plan)(void *arg); /* lcpfs_fsck_repair: a check is over, and what it found is going to be repaired; may be NULL */
 	lcpfs_progress_fn *progress;
@@ -59,6 +76,17 @@ struct lcpfs_check_opts {
 };
 /* Every block of every dataset and snapshot once; -LCPFS_ECSUM when anything is damaged (after reading all). */
 int lcpfs_scrub(struct lcpfs_pool *p, const struct lcpfs_check_opts *o, struct lcpfs_scrub_stats *st, struct lcpfs_error *err);
+/* What is recorded of scrubs; times 0: none. done_txg: what was written later was not part of it. */
+struct lcpfs_scrub_state {
+	bool under_way, decoded;
+	uint64_t next, bytes, bad_blocks; /* of the one under way */
+	int64_t started_s, done_s;
+	uint64_t done_txg, done_bytes, done_bad_blocks;
+};
+int lcpfs_scrub_state(struct lcpfs_pool *p, struct lcpfs_scrub_state *out, struct lcpfs_error *err);
+/* changed: something was written to it since. */
+struct lcpfs_scrub_of_dataset { int64_t verified_s; uint64_t bad_blocks; bool changed; };
+int lcpfs_scrub_of_dataset(struct lcpfs_pool *p, const char *name, struct lcpfs_scrub_of_dataset *out, struct lcpfs_error *err);
 /* Phases P0-P5 on a pool opened read-only; never writes. *problems = how many. Opens the device itself. */
 int lcpfs_fsck(const char *path, const struct lcpfs_open_opts *oo, const struct lcpfs_check_opts *o, uint64_t *problems, struct lcpfs_error *err);
 /* The same on a device (owned from now on). */

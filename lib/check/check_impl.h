@@ -29,6 +29,7 @@ struct ck_ds {
 	uint32_t successors, names, in_snaptxg;
 	bool unsound;      /* its tree, or what is claimed by it, has damage */
 	bool walked;       /* all of its items were seen */
+	uint64_t bad;      /* damaged blocks that are part of it */
 	uint64_t ref_psize, ref_lsize, ref_blocks, n_inodes, n_files; /* recounted */
 };
 struct ck_name { uint64_t parent, id; char *name; };
@@ -61,7 +62,7 @@ struct check {
 	const char *device;        /* for messages */
 
 	const char *phase;
-	uint64_t entries, bytes, last_tick_ns;
+	uint64_t entries, bytes, total_bytes, last_tick_ns;
 	bool canceled;
 	bool labeled;              /* P0 found a label: this is a pool, in whatever state */
 };
@@ -125,18 +126,20 @@ struct ck_want { uint64_t ino; char *path; };
 int ck_paths(struct check *ck, const struct ck_ds *ds, struct ck_want *w, size_t n, struct lcpfs_error *err);
 
 /* scan.c: every block once */
+uint64_t ck_now_ns(void);
 struct damage {
 	struct blkptr bp;
 	uint32_t ds;
 	int rc;
-	bool told;
+	bool told, undecoded;        /* undecoded: its checksum is right */
+	const struct ck_ds *counted; /* the last one it counts in as bad */
 	char why[120];
 };
 /* A block that can be had, but not from every copy: bits of the bad ones. */
 struct copy_damage {
 	struct blkptr bp;
 	uint32_t ds;
-	unsigned bad;
+	unsigned bad, mended;
 };
 struct scan {
 	struct check *ck;
@@ -146,10 +149,16 @@ struct scan {
 	/* Each pointer once, before it is read: 1 = leave it out. May be NULL. */
 	int (*claim)(void *arg, const struct blkptr *bp, uint32_t ds, struct lcpfs_error *err);
 	void *arg;
+	bool mend;    /* verify: bad copies are written again from good ones; the pool is open for writing */
+	bool ordered; /* in the order of addresses, from `from` on; without claim */
+	uint64_t from, since; /* since: only what was born after */
+	uint64_t budget_bytes, start_ns, deadline_ns, rate; /* 0: none; rate in bytes a second, counted from start_ns */
+	uint64_t handed; /* bytes taken so far */
 	/* results */
 	struct damage *dmg; size_t n_dmg, cap_dmg;
 	struct copy_damage *copy; size_t n_copy, cap_copy;
-	uint64_t blocks, bytes, bad, bad_copies;
+	uint64_t blocks, bytes, bad, bad_copies, mended; /* mended: of bad_copies */
+	uint64_t next; /* where the budget ended: of what is queued all below is verified; 0: at the end */
 };
 /* Datasets, snapshots and the pool tree; with_space: also the space tree. The tables must be loaded. */
 int scan_run(struct scan *s, bool with_space, struct lcpfs_error *err);
@@ -158,6 +167,10 @@ void scan_fini(struct scan *s);
 int scan_copies(struct scan *s, const struct blkptr *bp, uint32_t ds, struct lcpfs_error *err);
 /* Report what was noted of copies, and plan to rewrite them. */
 void scan_report_copies(struct scan *s);
+
+/* scan_state.c: what the pool remembers; all zeros when there is nothing. `first`: this run began the pass; `whole`: it ended it. */
+int scan_state_get(struct spa *s, struct scanrec *out, struct lcpfs_error *err);
+int scan_state_put(struct check *ck, const struct scanrec *r, bool first, bool whole, struct lcpfs_error *err);
 
 /* owner.c: report damage by the files it is in */
 int owner_report(struct check *ck, struct damage *dmg, size_t n, struct lcpfs_error *err);

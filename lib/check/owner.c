@@ -41,13 +41,21 @@ const char *ck_tree_name(const struct check *ck, uint32_t ds)
 	return ds == CK_POOL ? "the pool tree" : ds == CK_SPACE ? "the space tree" : ds < ck->n_ds ? ck->ds[ds].name : "?";
 }
 
+static enum problem_id problem_of(const struct damage *d)
+{
+	return d->undecoded ? P_BLOCK_DECODE : ck_problem_of(&d->bp, d->rc);
+}
+
 static void tell(struct owner *o, struct damage *d, struct ck_where *w, const char *what)
 {
 	w->ds = o->ds;
 	w->stays = d->bp.kind != PTR_NODE;
 	w->addr = d->bp.addr;
 	d->told = true;
-	ck_report(o->ck, ck_problem_of(&d->bp, d->rc), w, "%s%s%s", d->why, what[0] ? ", " : "", what);
+	if (d->counted != o->ds)
+		o->ds->bad++;
+	d->counted = o->ds;
+	ck_report(o->ck, problem_of(d), w, "%s%s%s", d->why, what[0] ? ", " : "", what);
 }
 
 static int on_node(void *arg, const struct blkptr *bp, const struct ck_key *low, const struct ck_key *high, struct lcpfs_error *err)
@@ -239,7 +247,7 @@ int owner_report(struct check *ck, struct damage *dmg, size_t n, struct lcpfs_er
 		struct ck_where w = { .addr = dmg[i].bp.addr, .stays = true };
 
 		if (!dmg[i].told)
-			ck_report(ck, ck_problem_of(&dmg[i].bp, dmg[i].rc), &w, "%s, in %s", dmg[i].why, ck_tree_name(ck, dmg[i].ds));
+			ck_report(ck, problem_of(&dmg[i]), &w, "%s, in %s", dmg[i].why, ck_tree_name(ck, dmg[i].ds));
 	}
 	free(o.c);
 	free(o.p);

@@ -49,6 +49,8 @@
 	  "write the damaged copy again from the good one", "the good copy is used meanwhile") \
 	X(BLOCK_ADDR, 2, "block-addr", LOSSY, "a pointer leads outside of every chunk", \
 	  "drop the pointer: a hole in the file, or contents of small files that are lost", "in a snapshot it stays: destroy the snapshot") \
+	X(BLOCK_DECODE, 2, "block-decode", NONE, "a block does not decode, though its checksum is right", \
+	  "", "it was wrong when it was written; bring the contents back from a snapshot, a stream or a copy") \
 	X(BLOCK_SHARED, 2, "block-shared", LOSSY, "a block is used twice", \
 	  "drop the pointer that finds something else there than it should: a hole in the file, or contents of small files that are lost", \
 	  "where both find what they should, or one is a snapshot's, it stays: copy the files named out, check and remove them") \

@@ -225,7 +225,7 @@ enum problem_id ck_problem_of(const struct blkptr *bp, int rc)
 	return bp->kind == PTR_NODE ? P_NODE_BAD : P_BLOCK_ADDR;
 }
 
-static uint64_t now_ns(void)
+uint64_t ck_now_ns(void)
 {
 	struct timespec t;
 
@@ -242,11 +242,11 @@ int ck_tick(struct check *ck, uint64_t entries, uint64_t bytes, struct lcpfs_err
 	ck->bytes += bytes;
 	if (!ck->o->progress)
 		return 0;
-	now = now_ns();
+	now = ck_now_ns();
 	if (now - ck->last_tick_ns < TICK_NS)
 		return 0;
 	ck->last_tick_ns = now;
-	p = (struct lcpfs_progress){ .entries = ck->entries, .bytes = ck->bytes, .phase = ck->phase };
+	p = (struct lcpfs_progress){ .entries = ck->entries, .bytes = ck->bytes, .total_bytes = ck->total_bytes, .phase = ck->phase };
 	if (!ck->o->progress(ck->o->arg, &p))
 		return 0;
 	ck->canceled = true;

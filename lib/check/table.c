@@ -133,6 +133,20 @@ static int load_ref(const struct loader *l, const struct bt_item *it)
 	return 0;
 }
 
+/* Of no use to a check; but what is there should be what a scrub wrote. */
+static int load_scan(const struct loader *l, const struct bt_item *it)
+{
+	struct lcpfs_error why = { 0 };
+	struct scanrec r;
+	struct scanbad b;
+	int rc = it->klen != 9 || it->nptr ? lcpfs_fail(&why, LCPFS_ECORRUPT, ": key of %u bytes, %u pointers", it->klen, it->nptr) :
+	    be64_load(it->key + 1) ? scanbad_decode(&b, it->val, it->vlen, &why) : scanrec_decode(&r, it->val, it->vlen, &why);
+
+	if (rc && rc != -LCPFS_EUNSUP)
+		bad_item(l, it, why.msg);
+	return 0;
+}
+
 static int load_item(void *arg, const struct bt_item *it, struct lcpfs_error *err)
 {
 	const struct loader *l = arg;
@@ -144,7 +158,8 @@ static int load_item(void *arg, const struct bt_item *it, struct lcpfs_error *er
 	case TBL_DEAD: return load_dead(l, it, err);
 	case TBL_PROP: return load_prop(l, it, err);
 	case TBL_REF: return load_ref(l, it);
-	case TBL_FREEQ: case TBL_RECV: case TBL_HIST: case TBL_SCAN: return 0;
+	case TBL_SCAN: return load_scan(l, it);
+	case TBL_FREEQ: case TBL_RECV: case TBL_HIST: return 0;
 	}
 	bad_item(l, it, "");
 	return 0;

@@ -144,6 +144,89 @@ int ref_decode(uint64_t *extra, const uint8_t *key, size_t klen, const uint8_t *
 	return 0;
 }
 
+#define SCAN_VERSION 1u
+
+static int scan_head(const uint8_t *raw, size_t len, size_t want, uint8_t known, struct lcpfs_error *err)
+{
+	if (len < 8 || raw[0] != SCAN_VERSION)
+		return lcpfs_fail(err, LCPFS_EUNSUP, "scrub record of version %u", len ? raw[0] : 0);
+	if (len != want || raw[1] & ~known || !is_all_zero(raw + 2, 6))
+		return lcpfs_fail(err, LCPFS_ECORRUPT, "scrub record of %zu bytes makes no sense", len);
+	return 0;
+}
+
+void scanrec_encode(const struct scanrec *r, uint8_t raw[SCANREC_LEN])
+{
+	const uint64_t v[9] = { r->next, r->txg, (uint64_t)r->started_s, r->bytes, r->bad, r->done_txg, (uint64_t)r->done_s, r->done_bytes,
+		r->done_bad };
+
+	memset(raw, 0, 8);
+	raw[0] = SCAN_VERSION;
+	raw[1] = r->flags;
+	for (unsigned i = 0; i < 9; i++)
+		le_store(raw + 8 + 8 * i, 8, v[i]);
+}
+
+int scanrec_decode(struct scanrec *out, const uint8_t *raw, size_t len, struct lcpfs_error *err)
+{
+	struct scanrec r = { 0 };
+	int rc = scan_head(raw, len, SCANREC_LEN, SCAN_UNDER_WAY | SCAN_DECODES | SCAN_DONE_DECODED, err);
+
+	if (rc)
+		return rc;
+	r.flags = raw[1];
+	r.next = le_load(raw + 8, 8);
+	r.txg = le_load(raw + 16, 8);
+	r.started_s = (int64_t)le_load(raw + 24, 8);
+	r.bytes = le_load(raw + 32, 8);
+	r.bad = le_load(raw + 40, 8);
+	r.done_txg = le_load(raw + 48, 8);
+	r.done_s = (int64_t)le_load(raw + 56, 8);
+	r.done_bytes = le_load(raw + 64, 8);
+	r.done_bad = le_load(raw + 72, 8);
+	*out = r;
+	return 0;
+}
+
+void scanbad_encode(const struct scanbad *b, uint8_t raw[SCANBAD_LEN])
+{
+	memset(raw, 0, 8);
+	raw[0] = SCAN_VERSION;
+	le_store(raw + 8, 8, b->done);
+	le_store(raw + 16, 8, b->now);
+}
+
+int scanbad_decode(struct scanbad *out, const uint8_t *raw, size_t len, struct lcpfs_error *err)
+{
+	int rc = scan_head(raw, len, SCANBAD_LEN, 0, err);
+
+	if (!rc)
+		*out = (struct scanbad){ le_load(raw + 8, 8), le_load(raw + 16, 8) };
+	return rc;
+}
+
+static void print_hex(struct buf *out, const uint8_t *p, size_t len)
+{
+	buf_hex(out, p, len < 64 ? len : 64);
+	if (len > 64)
+		buf_printf(out, "... (%zu bytes)", len);
+}
+
+static void print_scan(const uint8_t *val, size_t vlen, struct buf *out)
+{
+	struct scanrec r;
+	struct scanbad b;
+
+	if (scanrec_decode(&r, val, vlen, NULL) == 0)
+		buf_printf(out, "next %u:%u txg %" PRIu64 " bytes %" PRIu64 " bad %" PRIu64 " flags %u, done txg %" PRIu64 " time %" PRId64
+		    " bytes %" PRIu64 " bad %" PRIu64, (unsigned)(r.next >> 32), (unsigned)r.next, r.txg, r.bytes, r.bad, r.flags,
+		    r.done_txg, r.done_s, r.done_bytes, r.done_bad);
+	else if (scanbad_decode(&b, val, vlen, NULL) == 0)
+		buf_printf(out, "%" PRIu64 " damaged blocks, %" PRIu64 " in the pass under way", b.done, b.now);
+	else
+		print_hex(out, val, vlen);
+}
+
 static void print_text(struct buf *out, const uint8_t *p, size_t len)
 {
 	buf_printf(out, "'");
@@ -153,13 +236,6 @@ static void print_text(struct buf *out, const uint8_t *p, size_t len)
 		else
 			buf_printf(out, "\\x%02x", p[i]);
 	buf_printf(out, "'");
-}
-
-static void print_hex(struct buf *out, const uint8_t *p, size_t len)
-{
-	buf_hex(out, p, len < 64 ? len : 64);
-	if (len > 64)
-		buf_printf(out, "... (%zu bytes)", len);
 }
 
 static void print_key(const uint8_t *key, size_t klen, struct buf *out)
@@ -214,6 +290,8 @@ void record_print(const uint8_t *key, size_t klen, const uint8_t *val, size_t vl
 		buf_printf(out, "%" PRIu64 " blocks %" PRIu64 " bytes", le_load(val, 8), le_load(val + 8, 8));
 	else if (key[0] == TBL_REF && ref_decode(&extra, key, klen, val, vlen, NULL) == 0)
 		buf_printf(out, "%" PRIu64 " more", extra);
+	else if (key[0] == TBL_SCAN)
+		print_scan(val, vlen, out);
 	else if (key[0] == TBL_PAGE)
 		print_page(val, vlen, out);
 	else if (key[0] == TBL_PROP)

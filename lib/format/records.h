@@ -15,7 +15,7 @@ enum pool_table {
 	TBL_FREEQ = 0x06,   /* seq(8)                 -> pending frees */
 	TBL_RECV = 0x07,    /* ds(8) ...              -> state of a receive under way */
 	TBL_HIST = 0x08,    /* txg(8)                 -> le64 time_s, command text */
-	TBL_SCAN = 0x09,    /* id(8)                  -> cursor or unrecovered error */
+	TBL_SCAN = 0x09,    /* 0(8)                   -> what scrubs did; id(8) -> damaged blocks of dataset id */
 	TBL_REF = 0x20,     /* addr(8)                -> le64 references beyond the first, u8 flags (0) */
 	TBL_DDT = 0x21, TBL_REMAP = 0x22, TBL_KEY = 0x23, TBL_PENDLOG = 0x24, /* reserved */
 	TBL_PAGE = 0x40,    /* space tree: chunk(4) page(4) -> page value */
@@ -66,6 +66,27 @@ void dsrec_print(const struct dsrec *r, struct buf *out);
 void ref_encode(uint64_t extra, uint8_t val[REF_LEN]);
 /* Key and value of an item of TBL_REF. LCPFS_ECORRUPT, or LCPFS_EUNSUP for flags that are not known. */
 int ref_decode(uint64_t *extra, const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, struct lcpfs_error *err);
+
+/*
+ * What scrubs did. Item 0, 80 bytes:
+ *   0 u8 version (1)  1 u8 flags  2 zero[6]
+ *   8 next  16 txg  24 i64 started_s  32 bytes  40 bad       of the pass under way; next: all blocks below this address are verified
+ *  48 done_txg  56 i64 done_s  64 done_bytes  72 done_bad    of the last one that came to the end; txg: what was born later it did not promise
+ * Item id of a dataset, 24 bytes: u8 version (1), zero[7], u64 damaged blocks found by the last whole pass, u64 by the one under way.
+ */
+#define SCANREC_LEN 80u
+#define SCANBAD_LEN 24u
+enum { SCAN_UNDER_WAY = 1, SCAN_DECODES = 2 /* the pass under way */, SCAN_DONE_DECODED = 4 /* the last whole one */ };
+struct scanrec {
+	uint8_t flags;
+	uint64_t next, txg, bytes, bad, done_txg, done_bytes, done_bad;
+	int64_t started_s, done_s;
+};
+struct scanbad { uint64_t done, now; };
+void scanrec_encode(const struct scanrec *r, uint8_t raw[SCANREC_LEN]);
+int scanrec_decode(struct scanrec *out, const uint8_t *raw, size_t len, struct lcpfs_error *err);
+void scanbad_encode(const struct scanbad *b, uint8_t raw[SCANBAD_LEN]);
+int scanbad_decode(struct scanbad *out, const uint8_t *raw, size_t len, struct lcpfs_error *err);
 
 /* One line for any item of the pool or space tree. */
 void record_print(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, const uint8_t *ptrs, unsigned nptr, struct buf *out);

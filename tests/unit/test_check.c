@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scrub and fsck: a pool without damage has no problem, and each damage has its own. */
+#include "check/scan_impl.h"
 #include "check_cases.h"
 
 /* ---- clean pools ---- */
@@ -159,6 +160,74 @@ TEST(scrub_clean)
 	is_int(st.datasets, 5);
 	shut();
 	clean();
+}
+
+/* However short the queue is, the same blocks are read, each once, and however short the budget, all of them some time. */
+TEST(scrub_in_passes)
+{
+	static struct findings f;
+	struct lcpfs_check_opts o = { .problem = on_problem, .arg = &f };
+	struct lcpfs_scrub_stats want, st;
+	uint8_t key[17];
+	uint64_t off, found = 0, runs = 0;
+
+	base();
+	did(lcpfs_pool_commit(pool, &err));
+	off = offset_of_item(root, key, item_key_u64(key, ITEM_EXTENT, data_of(root, "d/sub/deep/big2"), 16384));
+	shut();
+	flip(off + 700);
+	open_again();
+	is_int(lcpfs_scrub(pool, &o, &want, &err), -LCPFS_ECSUM);
+	for (scan_entries_max = 1; scan_entries_max < 40; scan_entries_max = scan_entries_max * 2 + 1) {
+		f.n = 0;
+		is_int(lcpfs_scrub(pool, &o, &st, &err), -LCPFS_ECSUM);
+		is_int(st.blocks, want.blocks);
+		is_int(st.bytes, want.bytes);
+		is_int(st.bad_blocks, 1);
+		is_int(f.n, 4);
+	}
+	o.budget_bytes = 1;
+	for (scan_entries_max = 7; runs < 10000; scan_entries_max = scan_entries_max == 7 ? SIZE_MAX : 7, runs++) {
+		int rc = lcpfs_scrub(pool, &o, &st, &err);
+
+		ok(!rc || rc == -LCPFS_ECSUM);
+		ok(!st.next || st.next > o.from);
+		found += st.bad_blocks;
+		o.from = st.next;
+		if (!st.next)
+			break;
+	}
+	is_int(found, 1);
+	ok(runs > 10 && runs < 10000);
+	scan_entries_max = SIZE_MAX;
+	shut();
+}
+
+/* The right checksum of the wrong bytes. */
+TEST(scrub_decodes)
+{
+	static struct findings f;
+	struct lcpfs_check_opts o = { .problem = on_problem, .arg = &f };
+	struct blkptr bp = { .kind = PTR_DATA, .lsize = 16384, .psize = 1000, .comp = CODEC_ZSTD, .csum = HASH_BLAKE3 };
+	uint8_t key[17], val[4], junk[1000];
+	struct lcpfs_scrub_stats st;
+	size_t klen;
+
+	base();
+	memset(junk, 0x5a, sizeof junk);
+	blake3(junk, sizeof junk, bp.hash);
+	did(zio_write_stored(pool->spa->zio, junk, &bp, &err));
+	klen = item_key_u64(key, ITEM_EXTENT, data_of(root, "d/sub/deep/big2"), 16384);
+	le_store(val, 4, 16384);
+	did(btree_put(root->ds->tree, key, klen, val, sizeof val, &bp, 1, 0, &err));
+	dmu_dirty(root->ds);
+	did(lcpfs_pool_commit(pool, &err));
+	is_int(lcpfs_scrub(pool, &o, &st, &err), 0);
+	o.decode = true;
+	is_int(lcpfs_scrub(pool, &o, &st, &err), -LCPFS_ECSUM);
+	is_int(st.bad_blocks, 1);
+	ok(has_at(&f, "block-decode", ":d/sub/deep/big2:16384"));
+	shut();
 }
 
 TEST(damaged_extent)
@@ -536,6 +605,6 @@ TEST(dump)
 	shut();
 }
 
-TAP_MAIN(T(empty), T(histories), T(rollback), T(random_histories), T(scrub_clean), T(damaged_extent), T(damaged_pack), T(damaged_leaf),
+TAP_MAIN(T(empty), T(histories), T(rollback), T(random_histories), T(scrub_clean), T(scrub_in_passes), T(scrub_decodes), T(damaged_extent), T(damaged_pack), T(damaged_leaf),
          T(damaged_roots), T(damaged_labels), T(damaged_ring), T(no_pool), T(cancel), T(any_byte), T(changes), T(hostile_items),
          T(hostile_graph), T(dump))
