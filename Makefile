@@ -31,7 +31,7 @@ EXAMPLES  := $(patsubst examples/%.c,$B/examples/%,$(sort $(wildcard examples/*.
 Q         := $(if $(V),,@)
 say        = $(if $(V),,@echo '  $1 $@')
 
-.PHONY: all deps deps-test check unit-check bats-check examples-check demo install uninstall dist lint fuzz stress bench clean help
+.PHONY: all deps deps-test check unit-check fuzz-check bats-check examples-check demo install uninstall dist lint fuzz stress bench clean help
 all: $B/liblcpfs.a $B/liblcpfs.so $(BINS) $B/lcpfs.pc
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -68,6 +68,19 @@ $B/tests/%: $B/tests/unit/%.o $B/tests/unit/tap.o $B/liblcpfs.a
 	$(call say,LD)
 	$(Q)$(CC) $(LDFLAGS_) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+FUZZERS   := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_BIN  := $(FUZZERS:%=$B/fuzz/fuzz_%)
+$B/fuzz/fuzz_words: $(COMMON_O)
+$B/fuzz/fuzz_batch: $(COMMON_O) $(patsubst %.c,$B/%.o,$(filter-out cmd/batch/batch.c,$(sort $(wildcard cmd/batch/*.c))))
+$B/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/driver.o $B/liblcpfs.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS_) $(LDFLAGS) -o $@ $(filter %.o,$^) $B/liblcpfs.a $(PKG_LIBS)
+$B/fuzz/seeds: $B/tests/fuzz/seeds.o $B/liblcpfs.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(LDFLAGS_) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
 $B/examples/%: examples/%.c $B/liblcpfs.a
 	@mkdir -p $(@D)
 	$(call say,CC)
@@ -87,10 +100,14 @@ deps-test:
 check: deps-test
 	@$(MAKE) --no-print-directory -j$(shell nproc) O=$B SAN=$(SAN) all $(UNIT_BIN) $(EXAMPLES)
 	@$(MAKE) --no-print-directory O=$B SAN=$(SAN) T=$(T) unit-check
+	@$(MAKE) --no-print-directory O=$B SAN=$(SAN) T=$(T) fuzz-check
 	@$(MAKE) --no-print-directory O=$B SAN=$(SAN) T=$(T) examples-check
 	@$(MAKE) --no-print-directory O=$B SAN=$(SAN) T=$(T) bats-check
 unit-check: $(UNIT_BIN)
 	@tests/tools/run-unit $(if $(T),$(foreach t,$(UNIT_BIN),$(if $(findstring $(T),$(notdir $t)),$t)),$(UNIT_BIN))
+# the fuzz targets without a fuzzer: what they begin with, and a few changes of each
+fuzz-check: $(FUZZ_BIN) $B/fuzz/seeds
+	@tests/tools/run-corpus $B/fuzz $(if $(T),$(foreach f,$(FUZZERS),$(if $(findstring $(T),fuzz_$f),$f)),$(FUZZERS))
 examples-check: $(EXAMPLES)
 	@for e in $(EXAMPLES); do $$e >/dev/null && echo "ok example $${e##*/}" || exit 1; done
 bats-check: all
@@ -127,7 +144,6 @@ lint: all
 	@tools/lint $B
 
 # long runs: not part of check
-FUZZERS   := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_SECS ?= 600
 fuzz:
 	@FUZZ_SECS=$(FUZZ_SECS) FUZZERS="$(or $(T),$(FUZZERS))" PKG_CFLAGS="$(PKG_CFLAGS)" PKG_LIBS="$(PKG_LIBS)" tests/tools/run-fuzz

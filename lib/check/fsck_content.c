@@ -45,11 +45,14 @@ struct ck_extents *ck_content_find_extents(struct tree_check *t, uint64_t data_i
 	return i == SIZE_MAX ? NULL : &t->ext[i];
 }
 
+/* A pool with encryption has a feature that is not known here, and does not open. */
+static bool readable(const struct blkptr *bp) { return bp->kind == PTR_DATA && !bp->suite && !bp->dict; }
+
 static bool extent_ok(const struct bt_item *it, struct blkptr *bp)
 {
 	uint64_t off = it->klen == 17 ? be64_load(it->key + 9) : 0;
 
-	return it->klen == 17 && it->vlen == 4 && it->nptr == 1 && ptr_decode(bp, it->ptrs, NULL) == 0 && bp->kind == PTR_DATA &&
+	return it->klen == 17 && it->vlen == 4 && it->nptr == 1 && ptr_decode(bp, it->ptrs, NULL) == 0 && readable(bp) &&
 	    le_load(it->val, 4) == bp->lsize && off <= (uint64_t)FILE_MAX - bp->lsize;
 }
 
@@ -229,7 +232,7 @@ int ck_content_pack(struct tree_check *t, const struct bt_item *it, struct lcpfs
 
 	if (rc)
 		return rc;
-	if (it->klen != 9 || it->vlen != 8 || it->nptr != 1 || ptr_decode(&bp, it->ptrs, NULL) || bp.kind != PTR_DATA) {
+	if (it->klen != 9 || it->vlen != 8 || it->nptr != 1 || ptr_decode(&bp, it->ptrs, NULL) || !readable(&bp)) {
 		ck_tree_bad_item(t, it, "");
 		return 0;
 	}

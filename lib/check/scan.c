@@ -107,7 +107,7 @@ static int on_ptr(struct tree_walk *t, const uint8_t *raw, struct lcpfs_error *e
 		return rc;
 	/* what the snapshot before has too is looked at there; but the pointer here may be another one */
 	if (bp.birth <= t->floor)
-		return t->q->s->claim && t->q->s->verify && t->q->s->data ? push(t->q, &bp, t->ds, true, err) : 0;
+		return (t->q->s->claim || t->q->s->decode) && t->q->s->verify && t->q->s->data ? push(t->q, &bp, t->ds, true, err) : 0;
 	rc = claim(t, &bp, err);
 	if (rc)
 		return MIN(rc, 0);

@@ -49,6 +49,7 @@ static void drop_known(struct queue *q)
 		const struct blkptr *bp = &q->e[i].bp, *last = n ? &q->e[n - 1].bp : NULL;
 
 		if (!q->e[i].again || !last || last->addr != bp->addr || last->psize != bp->psize || last->csum != bp->csum ||
+		    last->comp != bp->comp || last->lsize != bp->lsize ||
 		    memcmp(last->hash, bp->hash, sizeof bp->hash) != 0)
 			q->e[n++] = q->e[i];
 	}

@@ -1,254 +1,174 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole image. The input is a list of edits to a small valid one: of bytes, and of the decoded bodies of nodes, which are compressed again. Then
- * every hash on the way up is made right (pointers, uberblocks, label headers, config), so that edits reach what lies behind the hashes.
- * The image is opened, walked, read and checked; whatever it holds, nothing may crash, hang or take much memory.
- * First byte: bit 0 leaves the hashes as they are. An edit: one byte, its low 2 bits the kind and the next 3 the number of bytes less one; where; the bytes.
+ * A whole image. The input is a list of edits to a small valid one: of items, pointers, headers, uberblocks, the config and bare bytes. Then
+ * every hash on the way up is made right (rig.h), so that edits reach what lies behind the hashes. The image is opened, walked, read and
+ * checked; whatever it holds, nothing may crash, hang or take much memory.
+ * First byte: bit 0 leaves the hashes as they are, bit 1 repairs it too. Then edits of EDIT bytes: what, where, how and with what.
  */
-#include "base/util.h"
-#include "codec/codec.h"
-#include "format/label.h"
-#include "format/node.h"
-#include "hash/hash.h"
-#include "sample.h"
-#include "zio/zio.h"
+#include "fuzz.h"
+#include "rig.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
+enum what { ITEM_VALUE, ITEM_KEY, ITEM_GONE, ITEM_TWICE, POINTER, NODE_HEADER, BODY, UBERBLOCK, LABEL, CONFIG, BYTES, WHATS };
+enum { EDIT = 16, ENTRIES_MAX = 500, READ_MAX = 256 << 10 };
+/* where: which block, or header; item: of it; at: in that; n: bytes of data, 1..7 */
+struct edit { uint8_t what, n; uint16_t where, item, at; uint8_t data[8]; };
+_Static_assert(sizeof(struct edit) == EDIT, "an edit is 16 bytes");
 
-enum { EDIT_BODY, EDIT_BODY_TOO, EDIT_BYTES, EDIT_HEADER };
-enum { NODES_MAX = 256, REFS_MAX = 2048, READ_MAX = 256 << 10, ENTRIES_MAX = 500 };
-
-/* A stored node: where it is, its decoded body, and in `refs` the pointers to it. Children stand before their parents. */
-struct stored { uint64_t off; uint32_t psize, nptr, body_len; uint8_t comp, cols, *body, *edited; bool dirty; };
-struct ref { uint64_t at; int node, owner; }; /* offset of the pointer in the image; owner -1: an uberblock */
-
-static struct memory whole, work;
-static struct stored nodes[NODES_MAX];
-static struct ref refs[REFS_MAX];
-static int n_nodes, n_refs;
-static uint64_t base; /* image offset of sector 0 of the only chunk */
+static struct rig rig;
+static struct rig_items items;
+static unsigned leaves[512], nodes[512], n_leaves, n_nodes;
 static uint64_t *used; /* offsets of sectors that are not all zero */
 static size_t n_used;
-static uint64_t headers[64];
-static int n_headers;
-static struct codec_ctx *codec;
 
-static int walk_tree(const uint8_t *raw, uint64_t at, int owner);
-
-static int add_node(const struct blkptr *bp, uint64_t off)
+static int open_rig(struct lcpfs_blockdev **out, const char *rest, uint32_t flags, void *arg, struct lcpfs_error *err)
 {
-	struct stored *s = &nodes[n_nodes];
-	struct node_hdr h;
-	uint8_t *p = whole.p + off;
-	int first = n_refs, me;
-
-	if (n_nodes == NODES_MAX || node_hdr_decode(&h, p, bp->psize, NULL))
-		abort();
-	for (uint32_t i = 0; i < h.nptr; i++) {
-		struct blkptr child;
-		uint64_t at = off + NODE_HDR + (uint64_t)i * PTR_LEN;
-
-		if (!ptr_decode(&child, whole.p + at, NULL) && !ptr_is_null(&child) && child.kind == PTR_NODE)
-			walk_tree(whole.p + at, at, -2);
-	}
-	me = n_nodes++;
-	for (int i = first; i < n_refs; i++)
-		if (refs[i].owner == -2 && refs[i].at >= off && refs[i].at < off + bp->psize)
-			refs[i].owner = me;
-	s = &nodes[me];
-	*s = (struct stored){ .off = off, .psize = bp->psize, .nptr = h.nptr, .body_len = h.body_len, .comp = h.comp, .cols = h.cols };
-	s->body = malloc(h.body_len + 1);
-	s->edited = malloc(h.body_len + 1);
-	p += NODE_HDR + (size_t)h.nptr * PTR_LEN;
-	must(zio_node_body(codec, &h, p, s->body, NULL));
-	return me;
-}
-
-/* The node that the pointer at `at` names, and all below it. */
-static int walk_tree(const uint8_t *raw, uint64_t at, int owner)
-{
-	struct blkptr bp;
-	uint64_t off;
-	int node = -1;
-
-	must(ptr_decode(&bp, raw, NULL));
-	off = base + (uint64_t)ptr_sector(&bp) * SECTOR;
-	for (int i = 0; i < n_nodes; i++)
-		if (nodes[i].off == off)
-			node = i;
-	if (node < 0)
-		node = add_node(&bp, off);
-	if (n_refs == REFS_MAX)
-		abort();
-	refs[n_refs++] = (struct ref){ at, node, owner };
-	return node;
-}
-
-/* Where the chunk begins: the only place whose bytes have the hash. */
-static void find_base(const struct blkptr *bp)
-{
-	uint8_t hash[HASH_LEN];
-
-	for (uint64_t off = 0; off + bp->psize <= whole.len; off += SECTOR) {
-		if (le_load(whole.p + off, 4) != NODE_MAGIC)
-			continue;
-		blake3(whole.p + off, bp->psize, hash);
-		if (!memcmp(hash, bp->hash, sizeof hash)) {
-			base = off - (uint64_t)ptr_sector(bp) * SECTOR;
-			return;
-		}
-	}
-	abort();
-}
-
-static bool is_header(const uint8_t *p) { return !memcmp(p, "LCPFSDEV", 8) || !memcmp(p, "LCPFSUBR", 8); }
-
-static void find_all(void)
-{
-	struct uberblock u, newest = { 0 };
-
-	used = calloc(whole.len / SECTOR, sizeof *used);
-	for (uint64_t off = 0; off + 4096 <= whole.len; off += 4096) {
-		if (is_header(whole.p + off) && n_headers < 64)
-			headers[n_headers++] = off;
-		if (!uberblock_decode(&u, whole.p + off, NULL) && u.txg > newest.txg)
-			newest = u;
-		for (uint64_t s = off; s < off + 4096; s += SECTOR)
-			for (unsigned i = 0; i < SECTOR; i++)
-				if (whole.p[s + i]) {
-					used[n_used++] = s;
-					break;
-				}
-	}
-	find_base(&newest.pool_root);
-	for (int i = 0; i < n_headers; i++) {
-		uint64_t off = headers[i];
-
-		if (uberblock_decode(&u, whole.p + off, NULL) || u.txg != newest.txg)
-			continue;
-		walk_tree(whole.p + off + 120, off + 120, -1);
-		walk_tree(whole.p + off + 216, off + 216, -1);
-	}
+	(void)rest, (void)arg, (void)err;
+	*out = memory_dev(&rig.work, flags & LCPFS_DEV_OPEN_RW);
+	return 0;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+	struct memory m = { 0 };
+
 	(void)argc, (void)argv;
 	setenv("SOURCE_DATE_EPOCH", "1700000000", 1);
-	codec = codec_ctx_create();
-	sample_pool(&whole, NULL);
-	find_all();
-	work.len = whole.len;
-	work.p = malloc(whole.len);
-	memcpy(work.p, whole.p, whole.len);
+	must(lcpfs_blockdev_register("rig", open_rig, NULL, NULL));
+	sample_pool(&m, NULL);
+	rig_init(&rig, &m);
+	for (unsigned i = 0; i < rig.n_blocks; i++) {
+		if (rig_items(&rig, i, &items) && n_leaves < ARRAY_LEN(leaves))
+			leaves[n_leaves++] = i;
+		if (rig.blocks[i].head && n_nodes < ARRAY_LEN(nodes))
+			nodes[n_nodes++] = i;
+	}
+	used = calloc(m.len / SECTOR, sizeof *used);
+	for (uint64_t s = 0; s < m.len; s += SECTOR)
+		if (!is_all_zero(rig.whole.p + s, SECTOR))
+			used[n_used++] = s;
 	return 0;
 }
 
 /* ---- edits ---- */
 
-static void touch(uint64_t off, const uint8_t *data, size_t n)
+/* Of an item. The block is looked at as it was: of several edits of items of one leaf the last counts. */
+static void edit_item(const struct edit *e)
 {
-	n = MIN(n, work.len - off);
-	memcpy(work.p + off, data, n);
-	for (int i = 0; i < n_nodes; i++)
-		if (off < nodes[i].off + nodes[i].psize && off + n > nodes[i].off)
-			nodes[i].dirty = true;
-}
+	unsigned block = leaves[e->where % n_leaves];
+	static uint8_t bytes[VAL_MAX + KEY_MAX];
+	struct node_item *it;
+	uint32_t i;
 
-static void edit(unsigned kind, uint64_t where, const uint8_t *data, size_t n)
-{
-	struct stored *s = &nodes[(where >> 16) % (uint64_t)n_nodes];
-
-	if (kind == EDIT_BYTES) {
-		touch(used[(where >> 8) % n_used] + (where & 255) * 2, data, n);
-	} else if (kind == EDIT_HEADER) {
-		touch(headers[(where >> 16) % (uint64_t)n_headers] + where % 512, data, n);
-	} else if (s->body_len) {
-		uint64_t at = (where & 0xffff) % s->body_len;
-
-		s->dirty = true;
-		memcpy(s->edited + at, data, MIN(n, s->body_len - at));
-	}
-}
-
-/* Put the edited body back; false when it no longer fits where the node lies. */
-static bool repack(struct stored *s, uint32_t *psize)
-{
-	uint32_t head = NODE_HDR + s->nptr * PTR_LEN, room = (uint32_t)round_up(s->psize, SECTOR) - head;
-	uint8_t *p = work.p + s->off;
-	size_t n;
-
-	if (!memcmp(s->edited, s->body, s->body_len))
-		return true;
-	if (s->comp) {
-		static uint8_t arranged[NODE_LIMIT + NODE_COLS_MAX];
-		unsigned cols = s->cols ? node_cols_encode(s->edited, s->body_len, arranged) : 0;
-
-		n = codec_compress(codec, (struct codec_spec){ .id = s->comp, .level = 3 }, cols ? arranged : s->edited, s->body_len + cols, p + head, room);
-		p[48] = (uint8_t)cols;
-		if (!n)
-			return false;
+	if (!rig_items(&rig, block, &items) || !items.n)
+		return;
+	i = e->item % items.n;
+	it = &items.v[i];
+	if (e->what == ITEM_GONE && !it->nptr) {
+		memmove(it, it + 1, (items.n - i - 1) * sizeof *it);
+		items.n--;
+	} else if (e->what == ITEM_VALUE && it->vlen) {
+		memcpy(bytes, it->val, it->vlen);
+		memcpy(bytes + e->at % it->vlen, e->data, MIN((uint32_t)e->n, it->vlen - e->at % it->vlen));
+		it->val = bytes;
+	} else if (e->what == ITEM_KEY) {
+		memcpy(bytes, it->key, it->klen);
+		bytes[e->at % it->klen] = e->data[0];
+		it->key = bytes;
+	} else if (e->what == ITEM_TWICE && items.n < ARRAY_LEN(items.v) && it->klen < KEY_MAX && !it->nptr) {
+		/* the same, of a longer key */
+		memmove(it + 1, it, (items.n - i) * sizeof *it);
+		memcpy(bytes, it->key, it->klen);
+		bytes[it[1].klen++] = e->data[0];
+		it[1].key = bytes;
+		items.n++;
 	} else {
-		n = s->body_len;
-		memcpy(p + head, s->edited, n);
+		return;
 	}
-	le_store(p + 12, 4, n);
-	*psize = head + (uint32_t)n;
-	return true;
+	rig_put_items(&rig, block, &items);
 }
 
-static void fix_nodes(void)
+static void edit_node(const struct edit *e)
 {
-	for (int i = 0; i < n_nodes; i++) {
-		struct stored *s = &nodes[i];
-		uint32_t psize = s->psize;
+	unsigned i = nodes[e->where % n_nodes];
+	const struct rig_block *b = &rig.blocks[i];
+	uint32_t n_ptrs = (b->head - NODE_HDR) / PTR_LEN;
 
-		if (!s->dirty || !repack(s, &psize))
-			continue;
-		for (int r = 0; r < n_refs; r++) {
-			if (refs[r].node != i)
-				continue;
-			le_store(work.p + refs[r].at + 20, 4, psize);
-			blake3(work.p + s->off, psize, work.p + refs[r].at + 32);
-			if (refs[r].owner >= 0)
-				nodes[refs[r].owner].dirty = true;
+	if (e->what == POINTER && n_ptrs)
+		rig_poke(&rig, i, NODE_HDR + e->item % n_ptrs * PTR_LEN + e->at % PTR_LEN, e->data, MIN((unsigned)e->n, PTR_LEN - e->at % PTR_LEN), 3);
+	else if (e->what == NODE_HEADER)
+		rig_poke(&rig, i, e->at % NODE_HDR, e->data, MIN((unsigned)e->n, NODE_HDR - e->at % NODE_HDR), 3);
+}
+
+static void edit_config(const struct edit *e)
+{
+	static uint8_t plain[65536];
+	uint32_t at = e->at % rig.plain_len;
+
+	memcpy(plain, rig.plain, rig.plain_len);
+	memcpy(plain + at, e->data, MIN((uint32_t)e->n, rig.plain_len - at));
+	rig_set_config(&rig, plain, rig.plain_len);
+}
+
+static void edit_header(const struct edit *e)
+{
+	bool uber = e->what == UBERBLOCK;
+
+	for (unsigned k = 0, i = e->where; k < rig.n_headers; k++, i++) {
+		uint8_t *p = rig.work.p + rig.headers[i % rig.n_headers];
+
+		if ((memcmp(p, "LCPFSUBR", 8) == 0) == uber) {
+			memcpy(p + e->at % 480, e->data, e->n);
+			return;
 		}
 	}
 }
 
-static void fix_headers(void)
+static void apply(const struct edit *e)
 {
-	for (int i = 0; i < n_headers; i++) {
-		uint8_t *p = work.p + headers[i];
-		uint64_t len = le_load(p + 80, 4), at = 64 * 1024 + 16 * 4096 + (uint64_t)p[84] * 65536;
+	uint64_t off;
+	unsigned i;
 
-		if (!memcmp(p, "LCPFSUBR", 8) && p[84] < CONFIG_SLOTS && len <= 65536 && at + len <= work.len)
-			blake3(work.p + at, len, p + 88);
-		blake3(p, 4096 - HASH_LEN, p + 4096 - HASH_LEN);
+	switch (e->what) {
+	case ITEM_VALUE: case ITEM_KEY: case ITEM_GONE: case ITEM_TWICE: edit_item(e); break;
+	case POINTER: case NODE_HEADER: edit_node(e); break;
+	case UBERBLOCK: case LABEL: edit_header(e); break;
+	case CONFIG: edit_config(e); break;
+	case BODY:
+		i = e->where % rig.n_blocks;
+		memcpy(rig_edit(&rig, i) + e->at % rig.blocks[i].body_len, e->data, MIN((uint32_t)e->n, rig.blocks[i].body_len - e->at % rig.blocks[i].body_len));
+		break;
+	default:
+		off = used[e->where % n_used] + e->at % SECTOR;
+		memcpy(rig.work.p + off, e->data, MIN((uint64_t)e->n, rig.work.len - off));
 	}
 }
 
-static void apply(const uint8_t *data, size_t len)
+/* One edit is changed, added or taken away. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 {
-	for (int i = 0; i < n_nodes; i++) {
-		memcpy(nodes[i].edited, nodes[i].body, nodes[i].body_len);
-		nodes[i].dirty = false;
-	}
-	for (size_t at = 1; at + 5 <= len;) {
-		unsigned kind = data[at] & 3;
-		size_t n = 1 + (data[at] >> 2 & 7);
-		uint64_t where = le_load(data + at + 1, 3);
+	size_t n = size > 1 ? (size - 1) / EDIT : 0, at;
+	unsigned what = seed % 8;
+	struct edit e;
 
-		at += 4;
-		n = MIN(n, len - at);
-		edit(kind, where, data + at, n);
-		at += n;
-	}
-	if (!(data[0] & 1)) {
-		fix_nodes();
-		fix_headers();
-	}
+	if (max < 1 + EDIT)
+		return size;
+	if (!size)
+		data[0] = 0;
+	if (what == 0)
+		data[0] = (uint8_t)(seed >> 8);
+	if ((!n || what < 3) && 1 + (n + 1) * EDIT <= max)
+		n++;
+	else if (what == 3 && n > 1)
+		return 1 + (n - 1) * EDIT;
+	at = 1 + (what < 3 ? n - 1 : (seed >> 3) % n) * EDIT;
+	if (at + EDIT > size)
+		memset(data + at, 0, EDIT);
+	LLVMFuzzerMutate(data + at, EDIT, EDIT);
+	memcpy(&e, data + at, EDIT);
+	e.what %= WHATS;
+	e.n = (uint8_t)(1 + e.n % 8);
+	memcpy(data + at, &e, EDIT);
+	return 1 + n * EDIT;
 }
 
 /* ---- use ---- */
@@ -343,7 +263,7 @@ static void use_pool(struct lcpfs_pool *p)
 	static const char *const what[] = { "labels", "uberblocks", "config", "pool", "space", "tree:" };
 	struct use u = { .p = p };
 	struct lcpfs_scrub_stats st;
-	struct lcpfs_check_opts co = { .data = true };
+	struct lcpfs_check_opts co = { .data = true, .decode = true };
 	struct lcpfs_pool_info info;
 	unsigned n = 0;
 
@@ -352,7 +272,7 @@ static void use_pool(struct lcpfs_pool *p)
 	use_datasets(&u);
 	for (unsigned i = 0; i < u.n_names; i++)
 		free(u.names[i]);
-	for (size_t i = 0; i < sizeof what / sizeof *what; i++)
+	for (size_t i = 0; i < ARRAY_LEN(what); i++)
 		lcpfs_dump(p, what[i], ignore_line, &n, NULL);
 	lcpfs_scrub(p, &co, &st, NULL);
 }
@@ -360,18 +280,29 @@ static void use_pool(struct lcpfs_pool *p)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct lcpfs_open_opts o = { .threads = 1, .memory_bytes = 32 << 20 };
-	struct lcpfs_check_opts co = { .data = true };
+	struct lcpfs_check_opts co = { .data = true, .repair = LCPFS_REPAIR_LOSSY };
+	struct lcpfs_repair_stats rs;
 	struct lcpfs_pool *p;
 	uint64_t problems;
 
 	if (!len)
 		return 0;
-	memcpy(work.p, whole.p, whole.len);
-	apply(data, len);
-	if (!lcpfs_pool_open_dev(&p, memory_dev(&work, false), &o, NULL)) {
+	rig_reset(&rig);
+	for (size_t at = 1; at + EDIT <= len; at += EDIT) {
+		struct edit e;
+
+		memcpy(&e, data + at, EDIT);
+		e.n = (uint8_t)MIN(e.n, 8);
+		apply(&e);
+	}
+	if (!(data[0] & 1))
+		rig_fix(&rig);
+	if (!lcpfs_pool_open_dev(&p, memory_dev(&rig.work, false), &o, NULL)) {
 		use_pool(p);
 		lcpfs_pool_close(p, NULL);
 	}
-	lcpfs_fsck_dev(memory_dev(&work, false), &o, &co, &problems, NULL);
+	lcpfs_fsck_dev(memory_dev(&rig.work, false), &o, &co, &problems, NULL);
+	if (data[0] & 2)
+		lcpfs_fsck_repair("rig:x", &o, &co, NULL, &rs, NULL);
 	return 0;
 }

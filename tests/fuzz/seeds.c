@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Valid objects for the fuzz targets to begin with, cut out of a small image and a stream of it.  Usage: seeds CORPUS_FOLDER */
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "base/buf.h"
 #include "codec/codec.h"
@@ -135,12 +136,68 @@ static void save_stream(struct lcpfs_pool *p, const char *snap, const char *from
 	buf_fini(&out);
 }
 
+/* Of each kind one: what, n, then where, item, at and bytes (fuzz_image.c). */
+static void save_edits(void)
+{
+	uint8_t e[33] = { 0 };
+
+	save("image", NULL, 0, e, 1);
+	for (uint8_t what = 0; what < 11; what++)
+		for (uint8_t head = 0; head < 4; head++) {
+			e[0] = head;
+			e[1] = what;
+			e[2] = 1;
+			e[3] = e[5] = (uint8_t)(what * 7 + head);
+			e[9] = 0xff;
+			memcpy(e + 17, e + 1, 16);
+			e[19] = 1;
+			save("image", NULL, 0, e, sizeof e);
+		}
+}
+
+static void save_texts(void)
+{
+	static const char *const scripts[] = {
+		"mkdir -p /x/y\nwrite /x/f 'some text'\nmv /x/f /x/y/g\nrm -r /x\n", "ln -s target /l\nchmod u+rwX,go= /a\nchown 0:0 /a\n",
+		"touch -d '2 days ago' /t\ntruncate -s +4K /t\nxattr set /t user.a 0x0102\nxattr rm /t user.a\n",
+		"snap create @s\nsnap destroy @s\ndataset create -p d/e\ndataset rename d x\ndataset destroy -r x\n", "clone @one c\nprop set '' user:x y\n",
+		"{\"verb\": \"mkdir\", \"path\": \"/j\\u00e4\", \"parents\": true}\n{\"verb\":\"write\",\"path\":\"/j/f\",\"text\":\"aGk=\",\"base64\":true}\n",
+		"write /a/f x\ncp -r /a /c\ncp --range 0:1:5 /a/f /c/f\ncp -l /a/f /a/g\n", "# a comment\n\n  mkdir $'\\x41\\n' \\\n -m 0700\n",
+	};
+	static const char *const words[] = { "pool.img:home@snap:/path/to", "1pool:", "0ram:x@y:/z", "0offset=1M+2M:img:/x", "\001" "1.5GiB",
+		"\002" "2024-05-01T12:00:00.5+02:00", "\002" "1 hour 30 min ago", "\003u+rwX,g=u,Do-x", "\004+4K", "\005" "4K:1M:2G", "\006" "0sAQID", "\006" "0x0102",
+		"\006\"a\\001b\"", "\007" "17" };
+
+	for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++)
+		save("batch", NULL, 0, scripts[i], strlen(scripts[i]));
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		save("words", NULL, 0, words[i], strlen(words[i]));
+}
+
+/* Of one folder, so that they are small. */
+static void save_archives(struct lcpfs_pool *p)
+{
+	static const char *const formats[] = { "pax", "ustar", "gnutar", "cpio", "zip" };
+	struct lcpfs_dataset *ds;
+
+	must(lcpfs_dataset_open(&ds, p, "", NULL));
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+		static uint8_t data[1 << 17];
+		int fd = memfd_create("seed", 0);
+		uint8_t head = i < 3;
+		ssize_t n;
+
+		/* what the format cannot hold is left out */
+		lcpfs_tree_archive(ds, "etc", fd, formats[i], NULL, NULL, NULL, NULL);
+		n = pread(fd, data, sizeof data, 0);
+		save("archive", &head, 1, data, n > 0 ? (size_t)n : 0);
+		close(fd);
+	}
+	lcpfs_dataset_close(ds);
+}
+
 int main(int argc, char *argv[])
 {
-	static const uint8_t edits[][9] = {
-		{ 0 }, { 1 }, { 0, 0x1c, 0, 0, 0, 1, 2, 3, 4 }, { 0, 0x1c, 40, 0, 1, 255, 255, 255, 255 }, { 0, 0x1c, 90, 1, 2, 0, 0, 0, 1 },
-		{ 0, 0x1e, 4, 9, 0, 1, 1, 1, 1 }, { 0, 0x1f, 120, 0, 3, 9, 9, 9, 9 },
-	};
 	struct memory m = { 0 };
 	struct lcpfs_pool *p;
 
@@ -151,11 +208,12 @@ int main(int argc, char *argv[])
 	codec = codec_ctx_create();
 	sample_pool(&m, NULL);
 	save_image(&m);
-	for (size_t i = 0; i < sizeof edits / sizeof *edits; i++)
-		save("image", NULL, 0, edits[i], sizeof edits[i]);
+	save_edits();
+	save_texts();
 	must(lcpfs_pool_open_dev(&p, memory_dev(&m, false), NULL, NULL));
 	save_stream(p, "@one", NULL, false);
 	save_stream(p, "@two", "@one", false);
+	save_archives(p);
 	must(lcpfs_pool_close(p, NULL));
 	free(m.p);
 	codec_ctx_destroy(codec);
