@@ -6,10 +6,11 @@
 #include "history/history.h"
 #include "base/error.h"
 #include "base/util.h"
-#include "zpl/api_impl.h"
+#include "zpl/handle.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct timeline {
 	lcpfs_timeline_visit *visit;

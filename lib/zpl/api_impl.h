@@ -20,7 +20,6 @@ struct lcpfs_file {
 /* A name that may be about to be made or removed. */
 struct api_name { uint64_t dir, ino; const char *last; size_t len; };
 
-void api_stat(uint64_t ino, const struct inode *i, struct lcpfs_stat *st);
 struct itime api_now(void);
 /* For calls that change: allowed at all, and where the name is. */
 int api_name(struct lcpfs_dataset *ds, const char *path, struct api_name *n, struct lcpfs_error *err);

@@ -16,4 +16,6 @@ struct lcpfs_dataset {
 	struct dataset *ds;
 	uint32_t uid, gid, umask;
 };
+/* An inode as the public API tells it. */
+void api_stat(uint64_t ino, const struct inode *i, struct lcpfs_stat *st);
 #endif
