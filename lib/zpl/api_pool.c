@@ -28,6 +28,7 @@ static int wrap(struct lcpfs_pool **out, struct spa *spa, struct lcpfs_error *er
 	return 0;
 }
 
+#define LIVE_TRIES 8u
 #define OPEN_FLAGS_ALL (LCPFS_OPEN_RW | LCPFS_OPEN_LIVE)
 
 int lcpfs_pool_open_dev(struct lcpfs_pool **out, struct lcpfs_blockdev *dev, const struct lcpfs_open_opts *o, struct lcpfs_error *err)
@@ -48,12 +49,26 @@ int lcpfs_pool_open_dev(struct lcpfs_pool **out, struct lcpfs_blockdev *dev, con
 	return rc ? rc : wrap(out, spa, err);
 }
 
-int lcpfs_pool_open(struct lcpfs_pool **out, const char *path, const struct lcpfs_open_opts *o, struct lcpfs_error *err)
+static int open_once(struct lcpfs_pool **out, const char *path, const struct lcpfs_open_opts *o, struct lcpfs_error *err)
 {
 	struct lcpfs_blockdev *dev;
 	int rc = lcpfs_blockdev_open(&dev, path, o && (o->flags & LCPFS_OPEN_RW) ? LCPFS_DEV_OPEN_RW : 0, err);
 
 	return rc ? rc : lcpfs_pool_open_dev(out, dev, o, err);
+}
+
+/* Beside a writer, what looks like damage may be a commit in between: the newest one is tried again. */
+int lcpfs_pool_open(struct lcpfs_pool **out, const char *path, const struct lcpfs_open_opts *o, struct lcpfs_error *err)
+{
+	bool live = o && (o->flags & LCPFS_OPEN_LIVE);
+	struct lcpfs_error why = { 0 };
+	int rc = open_once(out, path, o, &why);
+
+	for (unsigned i = 0; live && i < LIVE_TRIES && (rc == -LCPFS_ECSUM || rc == -LCPFS_EIO || rc == -LCPFS_ECORRUPT); i++)
+		rc = open_once(out, path, o, &why);
+	if (rc && err)
+		*err = why;
+	return rc;
 }
 
 static int check_sizes(const struct zpl_params *p, struct lcpfs_error *err)

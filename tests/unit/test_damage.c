@@ -378,8 +378,8 @@ TEST(blocks)
 		for (enum how how = 0; how < OLDER; how++)
 			for (uint32_t k = 0; k < 4; k++) {
 				stored_case(i, b->head + (b->bp.psize - b->head) * k / 4, 4, "body", how, false, 3, false);
-				/* a codec's output: what decodes to other contents has no rule against it */
-				stored_case(i, b->head + (b->bp.psize - b->head) * k / 4, 4, "body", how, true, 3, !b->head);
+				/* a codec's output: what it decodes to then may be another name or time */
+				stored_case(i, b->head + (b->bp.psize - b->head) * k / 4, 4, "body", how, true, 3, true);
 			}
 	}
 }
@@ -595,6 +595,14 @@ TEST(packs)
 
 /* ---- all ---- */
 
+static void counted(void)
+{
+	if (count.run)
+		printf("# %ld cases, %lu run: %lu found, %lu of them when read, and %lu by scrub --decode; %lu unused, %lu a user's own, %lu silent; repair: "
+		       "%lu clean, %lu with something left, %lu refused; %lu skipped\n", number, count.run, count.found, count.read_error, count.decode,
+		    count.unused, count.own, count.silent, count.repaired, count.left, count.refused, count.skipped);
+}
+
 static void stuck(int sig)
 {
 	char line[300];
@@ -614,10 +622,11 @@ __attribute__((constructor)) static void prepare(void)
 	rig_init(&rig, &m);
 	rig_init_old(&rig);
 	only = at ? atol(at) : -1;
-	stride = all && !strcmp(all, "all") ? 1 : all ? atol(all) : 211;
+	stride = all && !strcmp(all, "all") ? 1 : all ? atol(all) : 53;
 	must(lcpfs_blockdev_register("rig", open_rig, NULL, NULL));
 	read_all(memory_dev(&rig.work, false), &good_hash);
 	signal(SIGALRM, stuck);
+	atexit(counted);
 #ifndef __SANITIZE_ADDRESS__
 	signal(SIGSEGV, stuck);
 	signal(SIGABRT, stuck);
@@ -637,12 +646,4 @@ TEST(sound)
 	printf("# image of %" PRIu64 " bytes, %u blocks, %u headers\n", rig.whole.len, rig.n_blocks, rig.n_headers);
 }
 
-TEST(counted)
-{
-	printf("# %ld cases, %lu run: %lu found, %lu of them when read, and %lu by scrub --decode; %lu unused, %lu a user's own, %lu silent; repair: %lu clean, %lu with something left, "
-	       "%lu refused; %lu skipped\n", number, count.run, count.found, count.read_error, count.decode, count.unused, count.own, count.silent, count.repaired, count.left,
-	    count.refused, count.skipped);
-	ok(true);
-}
-
-TAP_MAIN(T(sound), T(headers), T(config), T(blocks), T(items), T(packs), T(counted))
+TAP_MAIN(T(sound), T(headers), T(config), T(blocks), T(items), T(packs))
