@@ -269,7 +269,7 @@ static void sink_close(struct entry_sink *base)
 	free(k);
 }
 
-static const struct entry_sink_ops sink_ops = { sink_begin, sink_write, sink_end, sink_finish, sink_close, NULL };
+static const struct entry_sink_ops sink_ops = { sink_begin, sink_write, sink_end, sink_finish, sink_close, NULL, NULL };
 
 static int add_filter(struct sink *k, const char *filter, struct lcpfs_error *err)
 {

@@ -106,6 +106,14 @@ static int tick(struct copy *c, struct lcpfs_error *err)
 	return 0;
 }
 
+static int put_whole(struct copy *c, const uint8_t *buf, size_t len, struct lcpfs_error *err)
+{
+	int rc = c->k->ops->whole(c->k, buf, len, err);
+
+	c->bytes += len;
+	return rc ? rc : tick(c, err);
+}
+
 static int put(struct copy *c, uint64_t off, const uint8_t *buf, size_t len, struct lcpfs_error *err)
 {
 	int rc = len ? c->k->ops->write(c->k, off, buf, len, err) : 0;
@@ -135,17 +143,21 @@ static int copy_content(struct copy *c, struct lcpfs_error *err)
 {
 	uint64_t from = 0;
 	size_t have = 0;
+	bool whole = c->k->ops->whole;
 
 	for (;;) {
 		uint64_t off = 0;
 		size_t got = 0;
 		int rc = c->s->ops->read(c->s, c->buf + have, COPY_CHUNK - have, &off, &got, err);
 
+		if (!rc && have && !got && whole && !from)
+			return put_whole(c, c->buf, have, err);
 		if (!rc && have && (!got || off != from + have)) {
 			rc = put(c, from, c->buf, have, err);
 			if (!rc && got)
 				rc = put(c, off, c->buf + have, got, err);
 			have = 0;
+			whole = false;
 		} else if (!rc && got) {
 			from = have ? from : off;
 			have += got;
@@ -153,6 +165,7 @@ static int copy_content(struct copy *c, struct lcpfs_error *err)
 		if (!rc && have == COPY_CHUNK) {
 			rc = put(c, from, c->buf, have, err);
 			have = 0;
+			whole = false;
 		}
 		if (rc || !got)
 			return rc;

@@ -117,6 +117,8 @@ struct entry_sink_ops {
 	 * failure. A failure may be of an entry given before.
 	 */
 	int (*take)(struct entry_sink *k, struct entry *e, struct entry_content *c, struct lcpfs_error *err);
+	/* May be NULL. Instead of write: the only piece of a content, read to its end. buf stays as it is until `end`, which follows at once. */
+	int (*whole)(struct entry_sink *k, const void *buf, size_t len, struct lcpfs_error *err);
 };
 struct entry_sink { const struct entry_sink_ops *ops; };
 

@@ -297,7 +297,7 @@ static void create_close(struct entry_sink *base)
 	free(k);
 }
 
-static const struct entry_sink_ops create_ops = { create_begin, create_write, create_end, create_finish, create_close, create_take };
+static const struct entry_sink_ops create_ops = { create_begin, create_write, create_end, create_finish, create_close, create_take, NULL };
 
 static int open_root(struct create *k, const char *path, struct lcpfs_error *err)
 {

@@ -393,7 +393,8 @@ static int meet(struct ds_sink *k, uint64_t off, const void *piece, size_t len, 
 	return rc < 0 && rc != -LCPFS_ENOENT ? rc : 0;
 }
 
-int sink_write(struct ds_sink *k, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err)
+/* 1: the piece is to be written. */
+static int before_write(struct ds_sink *k, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err)
 {
 	uint64_t end;
 	int rc = 0;
@@ -410,12 +411,38 @@ int sink_write(struct ds_sink *k, uint64_t off, const void *buf, size_t len, str
 		}
 		rc = rc ? rc : start_rewrite(k, err);
 	}
-	if (!rc)
-		rc = open_writer(k, err);
+	return rc ? rc : 1;
+}
+
+static int write_piece(struct ds_sink *k, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err)
+{
+	int rc = open_writer(k, err);
+
 	if (!rc)
 		rc = zpl_writer_write(k->w, off, buf, len, err);
-	k->pos = end;
+	k->pos = off + len;
 	return rc;
+}
+
+int sink_write(struct ds_sink *k, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err)
+{
+	int rc = before_write(k, off, buf, len, err);
+
+	return rc == 1 ? write_piece(k, off, buf, len, err) : rc;
+}
+
+/* A content that is all here needs no writer, which would gather it first. */
+int sink_whole(struct ds_sink *k, const void *buf, size_t len, struct lcpfs_error *err)
+{
+	bool all = len >= k->e->size || k->e->flags & ENTRY_DATA_UNREAD;
+	int rc = before_write(k, 0, buf, len, err);
+
+	if (rc != 1)
+		return rc;
+	if (k->w || !all || len > k->ds->info.slice_max || k->e->size > k->ds->info.slice_max)
+		return write_piece(k, 0, buf, len, err);
+	k->content = CONTENT_NONE;
+	return zpl_slice_put(k->ds, k->ino, buf, len, err);
 }
 
 /* The source could not read its file: content that was there and is not known to differ stays, with the times it belongs to. */

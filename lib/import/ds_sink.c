@@ -374,6 +374,14 @@ static int ds_write(struct entry_sink *sink, uint64_t off, const void *buf, size
 	return rc ? lcpfs_within(err, rc, "%.200s", k->e->path) : 0;
 }
 
+static int ds_whole(struct entry_sink *sink, const void *buf, size_t len, struct lcpfs_error *err)
+{
+	struct ds_sink *k = (struct ds_sink *)sink;
+	int rc = k->content == CONTENT_NONE ? 0 : sink_whole(k, buf, len, err);
+
+	return rc ? lcpfs_within(err, rc, "%.200s", k->e->path) : 0;
+}
+
 static int ds_end(struct entry_sink *sink, struct lcpfs_error *err)
 {
 	struct ds_sink *k = (struct ds_sink *)sink;
@@ -411,7 +419,7 @@ static void ds_close(struct entry_sink *sink)
 	free(k);
 }
 
-static const struct entry_sink_ops ds_ops = { ds_begin, ds_write, ds_end, ds_finish, ds_close, NULL };
+static const struct entry_sink_ops ds_ops = { ds_begin, ds_write, ds_end, ds_finish, ds_close, NULL, ds_whole };
 
 int ds_sink_open(struct entry_sink **out, struct dataset *ds, uint64_t root, const struct ds_sink_opts *o, struct lcpfs_error *err)
 {

@@ -185,6 +185,7 @@ void sink_attr(const struct ds_sink *k, const struct entry *e, struct inode *out
 /* The content is that of the entry's file in o.share. */
 int sink_share(struct ds_sink *k, struct lcpfs_error *err);
 int sink_write(struct ds_sink *k, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err);
+int sink_whole(struct ds_sink *k, const void *buf, size_t len, struct lcpfs_error *err);
 int sink_end_content(struct ds_sink *k, struct lcpfs_error *err);
 
 /* ds_delete.c */

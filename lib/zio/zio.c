@@ -81,17 +81,19 @@ static void job_pack_node(struct zio *z, struct codec_ctx *ctx, struct zio_job *
 /* Compress and hash: everything that does not depend on order. */
 static void job_pack(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
 {
+	uint8_t *data = j->buf;
 	size_t n = 0;
 
 	if (j->is_node) {
 		job_pack_node(z, ctx, j);
 		return;
 	}
+	data += j->from;
 	if (ctx && j->codec.id != CODEC_NONE && j->len > SECTOR) {
-		j->stored = zio_buf_get(z, j->len);
-		j->codec = codec_choose(j->codec, j->buf, j->len);
+		j->stored = zio_buf_get(z, j->from + j->len); /* as long as those that come: they go round together */
+		j->codec = codec_choose(j->codec, data, j->len);
 		if (j->stored)
-			n = codec_compress(ctx, j->codec, j->buf, j->len, j->stored, j->len);
+			n = codec_compress(ctx, j->codec, data, j->len, j->stored, j->len);
 	}
 	j->bp.kind = (uint8_t)j->kind;
 	j->bp.lsize = (uint32_t)j->len;
@@ -103,6 +105,8 @@ static void job_pack(struct zio *z, struct codec_ctx *ctx, struct zio_job *j)
 		j->buf = NULL;
 	} else {
 		zio_buf_put(z, j->stored);
+		if (j->from)
+			memmove(j->buf, data, j->len);
 		j->stored = j->buf;
 		j->buf = NULL;
 		j->bp.psize = j->bp.lsize;
@@ -344,13 +348,19 @@ static int job_submit(struct zio *z, struct zio_job *j, struct lcpfs_error *err)
 int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf, size_t len, zio_done_fn *done, void *arg,
                struct lcpfs_error *err)
 {
+	return zio_submit_from(z, kind, codec, buf, 0, len, done, arg, err);
+}
+
+int zio_submit_from(struct zio *z, unsigned kind, struct codec_spec codec, void *buf, size_t from, size_t len, zio_done_fn *done, void *arg,
+                    struct lcpfs_error *err)
+{
 	struct zio_job *j = calloc(1, sizeof *j);
 
 	if (!j) {
 		free(buf);
 		return lcpfs_nomem(err);
 	}
-	*j = (struct zio_job){ .kind = kind, .codec = codec, .buf = buf, .len = len, .counted = true, .done = done, .arg = arg };
+	*j = (struct zio_job){ .kind = kind, .codec = codec, .buf = buf, .from = from, .len = len, .counted = true, .done = done, .arg = arg };
 	return job_submit(z, j, err);
 }
 

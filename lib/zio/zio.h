@@ -65,6 +65,9 @@ void *zio_buf_get(struct zio *z, size_t len);
  */
 int zio_submit(struct zio *z, unsigned kind, struct codec_spec codec, void *buf, size_t len, zio_done_fn *done, void *arg,
                struct lcpfs_error *err);
+/* The block is buf[from..from + len). */
+int zio_submit_from(struct zio *z, unsigned kind, struct codec_spec codec, void *buf, size_t from, size_t len, zio_done_fn *done, void *arg,
+                    struct lcpfs_error *err);
 /* All that was submitted is done; the first failure, if any. What was freed as fresh may be used again (space_release_fresh). */
 int zio_wait(struct zio *z, struct lcpfs_error *err);
 /* Only the waiting: where it happens changes nothing of what is written, so it may depend on timing. */

@@ -19,7 +19,7 @@ struct zio_job {
 	unsigned kind;
 	struct codec_spec codec;
 	void *buf, *stored;
-	size_t len;
+	size_t from, len;      /* a block is buf[from..from + len), a stored one begins at its start */
 	bool packed;
 	bool is_node, counted; /* node: pointers and body of h in buf, which stays the caller's */
 	struct node_hdr h;

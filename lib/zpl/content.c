@@ -141,7 +141,7 @@ int content_read(struct dataset *ds, uint64_t data_id, bool sliced, uint64_t siz
 	int rc;
 
 	if (p && p->len == size) {
-		memcpy(buf, ds->zpl->pack.body.data + p->off + off, len);
+		memcpy(buf, pack_content(ds->zpl, p) + off, len);
 		return 0;
 	}
 	rc = slice_find(ds, data_id, &s, err);

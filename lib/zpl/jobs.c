@@ -207,7 +207,7 @@ static void unlink_last(struct zpl *z, struct job *j)
 /* j is owned by the queue, buf by the pipeline. */
 #define SHORT_MEAN 4096u /* bytes a file in a pack, on average: one of many short files */
 
-static int submit(struct dataset *ds, struct job *j, unsigned flags, void *buf, size_t len, struct lcpfs_error *err)
+static int submit(struct dataset *ds, struct job *j, unsigned flags, void *buf, size_t from, size_t len, struct lcpfs_error *err)
 {
 	struct zpl *z = ds->zpl;
 	struct codec_spec codec = flags & INODE_NOCOMPRESS ? (struct codec_spec){ .id = CODEC_NONE } : z->codec;
@@ -220,7 +220,7 @@ static int submit(struct dataset *ds, struct job *j, unsigned flags, void *buf, 
 	z->tail = &j->next;
 	z->n_jobs++;
 	z->job_bytes += len;
-	rc = zio_submit(ds->spa->zio, PTR_DATA, codec, buf, len, job_came, j, err);
+	rc = zio_submit_from(ds->spa->zio, PTR_DATA, codec, buf, from, len, job_came, j, err);
 	/* refused at the door it never comes back */
 	if (rc) {
 		unlink_last(z, j);
@@ -250,10 +250,11 @@ int job_submit_record(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64
 	j->data_id = data_id;
 	j->off = off;
 	j->fresh = fresh;
-	return submit(ds, j, e ? e->i.flags : 0, buf, len, err);
+	return submit(ds, j, e ? e->i.flags : 0, buf, 0, len, err);
 }
 
-int job_submit_pack(struct dataset *ds, uint64_t pack_id, struct pack_ent *ent, uint32_t n, void *buf, size_t len, struct lcpfs_error *err)
+int job_submit_pack(struct dataset *ds, uint64_t pack_id, struct pack_ent *ent, uint32_t n, void *buf, size_t from, size_t len,
+                    struct lcpfs_error *err)
 {
 	struct job *j = calloc(1, sizeof *j);
 
@@ -265,7 +266,7 @@ int job_submit_pack(struct dataset *ds, uint64_t pack_id, struct pack_ent *ent, 
 	j->pack_id = pack_id;
 	j->ent = ent;
 	j->n = n;
-	return submit(ds, j, 0, buf, len, err);
+	return submit(ds, j, 0, buf, from, len, err);
 }
 
 int job_submit_rewrite(struct dataset *ds, struct rewrite *re, bool pack, uint64_t id, uint64_t off, const struct blkptr *old, void *buf,
@@ -284,7 +285,7 @@ int job_submit_rewrite(struct dataset *ds, struct rewrite *re, bool pack, uint64
 	else
 		j->data_id = id;
 	j->off = off;
-	return submit(ds, j, 0, buf, old->lsize, err);
+	return submit(ds, j, 0, buf, 0, old->lsize, err);
 }
 
 bool jobs_have(const struct zpl *z, uint64_t data_id)

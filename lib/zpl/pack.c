@@ -6,7 +6,7 @@
 
 static bool fits(const struct dataset *ds, const struct pack_open *p, size_t len)
 {
-	return !p->n || PACK_HDR + (p->n + 1ull) * PACK_ENT + p->body.len + len <= ds->info.pack_size;
+	return !p->n || PACK_HDR + (p->n + 1ull) * PACK_ENT + p->len + len <= ds->info.pack_size;
 }
 
 static struct pack_ent *entry_new(struct pack_open *p)
@@ -23,6 +23,24 @@ static struct pack_ent *entry_new(struct pack_open *p)
 	return &p->ent[p->n];
 }
 
+/* A 32nd of a pack holds the table of contents of 400 bytes on average. */
+static int make_room(struct dataset *ds, struct pack_open *p, size_t len, struct lcpfs_error *err)
+{
+	size_t room = MAX(p->len + len, ds->info.pack_size);
+	uint8_t *mem;
+
+	if (p->mem && room <= p->room)
+		return 0;
+	if (!p->mem)
+		p->lead = ds->info.pack_size / 32;
+	mem = p->mem ? realloc(p->mem, p->lead + room) : zio_buf_get(ds->spa->zio, p->lead + room);
+	if (!mem)
+		return lcpfs_nomem(err);
+	p->mem = mem;
+	p->room = room;
+	return 0;
+}
+
 static int append(struct dataset *ds, const struct pack_ent *like, const void *data, size_t len, struct lcpfs_error *err)
 {
 	struct pack_open *p = &ds->zpl->pack;
@@ -31,19 +49,17 @@ static int append(struct dataset *ds, const struct pack_ent *like, const void *d
 
 	if (rc)
 		return rc;
-	if (!p->body.cap && !buf_reserve(&p->body, ds->info.pack_size))
-		return lcpfs_nomem(err);
+	rc = make_room(ds, p, len, err);
+	if (rc)
+		return rc;
 	e = entry_new(p);
 	if (!e)
 		return lcpfs_nomem(err);
 	*e = *like;
-	e->off = (uint32_t)p->body.len;
+	e->off = (uint32_t)p->len;
 	e->len = (uint32_t)len;
-	buf_add(&p->body, data, len);
-	if (p->body.failed) {
-		p->body.failed = false;
-		return lcpfs_nomem(err);
-	}
+	memcpy(p->mem + p->lead + p->len, data, len);
+	p->len += len;
 	p->n++;
 	p->live++;
 	return 0;
@@ -68,6 +84,11 @@ struct pack_ent *pack_find(struct zpl *z, uint64_t data_id)
 	return NULL;
 }
 
+const uint8_t *pack_content(const struct zpl *z, const struct pack_ent *e)
+{
+	return z->pack.mem + z->pack.lead + e->off;
+}
+
 void pack_forget(struct zpl *z, struct pack_ent *e)
 {
 	struct pack_open *p = &z->pack;
@@ -75,11 +96,14 @@ void pack_forget(struct zpl *z, struct pack_ent *e)
 	e->dead = true;
 	p->live--;
 	for (; p->n && p->ent[p->n - 1].dead; p->n--)
-		p->body.len = p->ent[p->n - 1].off;
+		p->len = p->ent[p->n - 1].off;
 }
 
-/* Table and living contents in one block; entries get the offsets that their slices have in it. */
-static void layout(const struct pack_open *p, struct pack_ent *ent, uint8_t *block, bool cols)
+/*
+ * The table of what lives, at `block`. Entries get the offsets that their slices have in the block. Contents are moved behind the table,
+ * unless they end up where they are.
+ */
+static void layout(const struct pack_open *p, struct pack_ent *ent, uint8_t *block, bool move, bool cols)
 {
 	uint32_t at = PACK_HDR + p->live * PACK_ENT, n = 0;
 	uint64_t prev = 0;
@@ -92,7 +116,8 @@ static void layout(const struct pack_open *p, struct pack_ent *ent, uint8_t *blo
 			continue;
 		pack_entry_put(block, p->live, n, prev, e->data_id, e->len, cols);
 		prev = e->data_id;
-		memcpy(block + at, p->body.data + e->off, e->len);
+		if (move)
+			memcpy(block + at, p->mem + p->lead + e->off, e->len);
 		ent[n] = *e;
 		ent[n++].off = at;
 		at += e->len;
@@ -111,9 +136,10 @@ static size_t block_len(const struct pack_open *p)
 int pack_close(struct dataset *ds, struct lcpfs_error *err)
 {
 	struct pack_open *p = &ds->zpl->pack;
-	size_t len = block_len(p);
+	size_t len = block_len(p), table = PACK_HDR + (size_t)p->live * PACK_ENT, from = 0;
+	bool as_is = p->live == p->n && table <= p->lead;
 	struct pack_ent *ent;
-	uint8_t *block;
+	uint8_t *buf;
 	uint64_t id;
 	uint32_t n = p->live;
 	int rc;
@@ -121,17 +147,21 @@ int pack_close(struct dataset *ds, struct lcpfs_error *err)
 	if (!n)
 		return 0;
 	ent = malloc(n * sizeof *ent);
-	block = zio_buf_get(ds->spa->zio, len);
-	rc = ent && block ? dmu_new_number(ds, &id, err) : lcpfs_nomem(err);
+	buf = as_is ? p->mem : zio_buf_get(ds->spa->zio, len);
+	rc = ent && buf ? dmu_new_number(ds, &id, err) : lcpfs_nomem(err);
 	if (rc) {
 		free(ent);
-		free(block);
+		free(as_is ? NULL : buf);
 		return rc;
 	}
-	layout(p, ent, block, spa_columns(ds->spa));
+	if (as_is) {
+		from = p->lead - table;
+		p->mem = NULL;
+	}
+	layout(p, ent, buf + from, !as_is, spa_columns(ds->spa));
 	p->n = p->live = 0;
-	buf_reset(&p->body);
-	return job_submit_pack(ds, id, ent, n, block, len, err);
+	p->len = 0;
+	return job_submit_pack(ds, id, ent, n, buf, from, len, err);
 }
 
 int zpl_pack_find(const uint8_t *pack, size_t len, uint64_t data_id, uint32_t *off, uint32_t *slice_len, struct lcpfs_error *err)

@@ -35,7 +35,7 @@ static void state_close(struct dataset *ds)
 	zi_drop_all(z);
 	btree_cursor_close(&z->at_name);
 	btree_cursor_close(&z->at_inode);
-	buf_fini(&z->pack.body);
+	free(z->pack.mem);
 	free(z->pack.ent);
 	free(z->lowered);
 	free(z->late);
@@ -63,7 +63,7 @@ void zpl_set_codec(struct dataset *ds, struct codec_spec c)
 
 size_t zpl_waiting_bytes(const struct zpl *z)
 {
-	return z->job_bytes + z->pack.body.len + (z->open.dirty ? z->open.len : 0);
+	return z->job_bytes + z->pack.len + (z->open.dirty ? z->open.len : 0);
 }
 
 int zpl_begin(struct dataset *ds, enum spa_admit kind, uint64_t extra, struct lcpfs_error *err)

@@ -5,16 +5,40 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+static int regular(struct dataset *ds, uint64_t ino, struct lcpfs_error *err)
+{
+	struct zi *zi;
+	int rc = zi_get(ds, ino, &zi, err);
+
+	if (!rc && !S_ISREG(zi->i.mode))
+		rc = lcpfs_fail(err, S_ISDIR(zi->i.mode) ? LCPFS_EISDIR : LCPFS_EINVAL, "not a regular file");
+	return rc;
+}
+
+int zpl_slice_put(struct dataset *ds, uint64_t ino, const void *data, size_t len, struct lcpfs_error *err)
+{
+	uint64_t mark;
+	int rc = zpl_begin(ds, ADMIT_NORMAL, len, err);
+
+	if (!rc)
+		rc = regular(ds, ino, err);
+	if (!rc && len > ds->info.slice_max)
+		rc = lcpfs_fail(err, LCPFS_EINVAL, "a slice of %zu bytes", len);
+	if (rc)
+		return rc;
+	mark = btree_edits(ds->tree);
+	if (open_is(ds->zpl, ino))
+		open_forget(ds->zpl);
+	return zpl_end(ds, mark, slice_install(ds, ino, data, len, err), err);
+}
+
 int zpl_writer_open(struct zpl_writer **out, struct dataset *ds, uint64_t ino, uint64_t size_hint, struct lcpfs_error *err)
 {
 	struct zpl_writer *w;
-	struct zi *zi;
 	int rc = zpl_begin(ds, ADMIT_NORMAL, size_hint == UINT64_MAX ? 0 : MIN(size_hint, MiB), err);
 
 	if (!rc)
-		rc = zi_get(ds, ino, &zi, err);
-	if (!rc && !S_ISREG(zi->i.mode))
-		rc = lcpfs_fail(err, S_ISDIR(zi->i.mode) ? LCPFS_EISDIR : LCPFS_EINVAL, "not a regular file");
+		rc = regular(ds, ino, err);
 	if (rc)
 		return rc;
 	w = calloc(1, sizeof *w);

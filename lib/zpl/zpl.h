@@ -65,6 +65,8 @@ struct zpl_writer;
 int zpl_writer_open(struct zpl_writer **out, struct dataset *ds, uint64_t ino, uint64_t size_hint, struct lcpfs_error *err);
 int zpl_writer_write(struct zpl_writer *w, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err); /* gaps are holes */
 int zpl_writer_finish(struct zpl_writer *w, uint64_t size, struct lcpfs_error *err); /* frees w */
+/* All of it at once, no longer than a slice may be. */
+int zpl_slice_put(struct dataset *ds, uint64_t ino, const void *data, size_t len, struct lcpfs_error *err);
 void zpl_writer_abort(struct zpl_writer *w);
 
 /*

@@ -37,10 +37,12 @@ struct zi {
 	size_t tlv_len;
 };
 
-/* off: within the open pack's contents; ino 0: nobody's psize. Moved here by compaction: from, the pack that still has it, and its charge. */
+/* off: within the contents of the open pack; ino 0: nobody's psize. Moved here by compaction: from, the pack that still has it, and its charge. */
 struct pack_ent { uint64_t data_id, ino, from; uint32_t off, len, charge; bool dead; };
+/* The contents lie behind `lead` bytes of mem, where the table will mostly fit: then the pack goes on its way as it lies. */
 struct pack_open {
-	struct buf body;
+	uint8_t *mem;            /* of lead + room bytes, from zio_buf_get; NULL: not yet */
+	size_t lead, room, len;
 	struct pack_ent *ent;
 	uint32_t n, cap, live;
 };
@@ -148,7 +150,9 @@ int zi_add_psize(struct dataset *ds, uint64_t ino, uint64_t data_id, int64_t del
 /* buf is the pipeline's from now on, also on failure. */
 int job_submit_record(struct dataset *ds, uint64_t ino, uint64_t data_id, uint64_t off, void *buf, size_t len, bool fresh,
                       struct lcpfs_error *err);
-int job_submit_pack(struct dataset *ds, uint64_t pack_id, struct pack_ent *ent, uint32_t n, void *buf, size_t len, struct lcpfs_error *err);
+/* The block is buf[from..from + len). */
+int job_submit_pack(struct dataset *ds, uint64_t pack_id, struct pack_ent *ent, uint32_t n, void *buf, size_t from, size_t len,
+                    struct lcpfs_error *err);
 /* The content of block `old`, of a pack or the record at off of data_id, once more: rewrite_apply decides what comes of it. */
 int job_submit_rewrite(struct dataset *ds, struct rewrite *re, bool pack, uint64_t id, uint64_t off, const struct blkptr *old, void *buf,
                        struct lcpfs_error *err);
@@ -164,6 +168,7 @@ int pack_add(struct dataset *ds, uint64_t data_id, uint64_t ino, const void *dat
 int pack_move(struct dataset *ds, uint64_t data_id, uint64_t from, uint32_t charge, const void *data, size_t len, struct lcpfs_error *err);
 int pack_close(struct dataset *ds, struct lcpfs_error *err);
 struct pack_ent *pack_find(struct zpl *z, uint64_t data_id); /* in the open pack and nowhere else; NULL */
+const uint8_t *pack_content(const struct zpl *z, const struct pack_ent *e);
 void pack_forget(struct zpl *z, struct pack_ent *e);
 
 /* compact.c */

@@ -60,7 +60,7 @@ static int count_end(struct entry_sink *base, struct lcpfs_error *err)
 	return 0;
 }
 
-static const struct entry_sink_ops count_ops = { count_begin, count_write, count_end, count_end, NULL, NULL };
+static const struct entry_sink_ops count_ops = { count_begin, count_write, count_end, count_end, NULL, NULL, NULL };
 
 static bool too_much(void *arg, uint64_t entries, uint64_t bytes)
 {
