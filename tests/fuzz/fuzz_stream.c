@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A whole stream. Hashes are put in order first, so that mutations reach what lies behind them: header hashes and sequence numbers of all frames, the
- * running hash in CKPT and END, block hashes in PACK and EXTENT. Then it is verified, and loaded into a pool when its first byte says so.
+ * running hash in CKPT and END, block hashes in PACK and EXTENT. Then it is verified; as its first byte says, loaded into a pool (bit 0), and received
+ * into one that has what an incremental one begins with (bits 1 and 2: as what). What was received is clean.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,18 @@
 #include "base/util.h"
 #include "format/frame.h"
 #include "hash/hash.h"
-#include "lcpfs/lcpfs.h"
+#include "fuzz.h"
+#include "sample.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+static struct memory whole; /* a pool that has what the streams come from */
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc, (void)argv;
+	setenv("SOURCE_DATE_EPOCH", "1700000000", 1);
+	sample_pool(&whole, NULL);
+	return 0;
+}
 
 struct in { const uint8_t *p; size_t len, at; };
 
@@ -111,6 +121,71 @@ static void load(struct in *in)
 	lcpfs_pool_close(pool, NULL);
 }
 
+static void receive(struct in *in, bool into_root)
+{
+	struct lcpfs_recv_opts o = { .target = into_root ? "" : "copy/new", .force = true };
+	struct lcpfs_open_opts oo = { .flags = LCPFS_OPEN_RW, .threads = 1, .memory_bytes = 32 << 20 };
+	struct lcpfs_check_opts co = { .data = true };
+	struct memory m = { .p = malloc(whole.len), .len = whole.len };
+	struct lcpfs_pool *p;
+	uint64_t problems = 0;
+
+	memcpy(m.p, whole.p, whole.len);
+	must(lcpfs_pool_open_dev(&p, memory_dev(&m, true), &oo, NULL));
+	lcpfs_recv(p, &o, read_mem, in, NULL, NULL);
+	must(lcpfs_pool_close(p, NULL));
+	oo.flags = 0;
+	must(lcpfs_fsck_dev(memory_dev(&m, false), &oo, &co, &problems, NULL));
+	if (problems)
+		abort();
+	free(m.p);
+}
+
+/* Frame n of a stream that begins at p, or the end; *len of it. */
+static size_t frame_at(const uint8_t *p, size_t size, unsigned n, size_t *len)
+{
+	size_t at = 0;
+
+	for (;; n--) {
+		uint64_t stored = size - at >= FRAME_HDR ? frame_stored_len(MIN(le_load(p + at + 16, 8), (uint64_t)size)) : 0;
+
+		*len = (size_t)MIN(stored, (uint64_t)(size - at));
+		if (!n || !*len)
+			return at;
+		at += *len;
+	}
+}
+
+/* A frame's type or payload, a frame twice, or without one. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+	size_t at, len;
+
+	if (size < 1 + FRAME_HDR)
+		return LLVMFuzzerMutate(data, size, max);
+	at = 1 + frame_at(data + 1, size - 1, (seed >> 4) % 40, &len);
+	switch (len <= FRAME_HDR ? 7 : seed % 8) {
+	case 0:
+		memmove(data + at, data + at + len, size - at - len);
+		return size - len;
+	case 1:
+		if (size + len > max)
+			break;
+		memmove(data + at + len, data + at, size - at);
+		return size + len;
+	case 2:
+		data[at + 4] = (uint8_t)(seed >> 12 & 15);
+		break;
+	case 7:
+		data[0] = (uint8_t)(seed >> 8);
+		break;
+	default:
+		at += FRAME_HDR + (seed >> 16) % (len - FRAME_HDR);
+		LLVMFuzzerMutate(data + at, MIN(size - at, (size_t)8), MIN(size - at, (size_t)8));
+	}
+	return size;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct lcpfs_stream_info info;
@@ -135,6 +210,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	in.at = 0;
 	if (data[0] & 1)
 		load(&in);
+	in.at = 0;
+	if (data[0] & 2)
+		receive(&in, data[0] & 4);
 	free(copy);
 	return 0;
 }

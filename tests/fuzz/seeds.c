@@ -123,7 +123,7 @@ static void save_stream(struct lcpfs_pool *p, const char *snap, const char *from
 	uint64_t bytes;
 
 	must(lcpfs_send(p, snap, &o, collect, &out, &bytes, NULL));
-	for (head[0] = 0; head[0] < 2; head[0]++)
+	for (head[0] = 0; head[0] < 8; head[0] += head[0] ? 2 : 3)
 		save("stream", head, 1, out.data, out.len);
 	for (size_t at = 0; at + FRAME_HDR <= out.len;) {
 		struct frame_hdr h;

@@ -508,7 +508,8 @@ static void key_case(unsigned block, uint32_t i, const struct kind *k, unsigned 
 	items.v[i].key = key;
 	rig_put_items(&rig, block, &items);
 	named(true, how, "block %u (%s) %s %u: byte %u of its key", block, tree_name[rig.blocks[block].tree], k->name, i, at);
-	go(true, k->key_free && at >= 9);
+	/* what DEAD says of snapshots before the last one is looked at when they are destroyed, which it then refuses */
+	go(true, (k->key_free && at >= 9) || (k->type == TBL_DEAD && k->tree == RIG_POOL));
 }
 
 static void gone_case(unsigned block, uint32_t i, const struct kind *k)
