@@ -252,10 +252,10 @@ static struct lcpfs_blockdev *two_states(unsigned skip, uint8_t first[HASH_LEN],
 }
 
 /*
- * Work goes on from `want`; whatever label is lost then, the state that was abandoned is not seen again. scar: fsck may name what was damaged until
- * a commit has followed.
+ * Work goes on from `want`; whatever label is lost then, the state that was abandoned is not seen again. scar: the code of what fsck may
+ * go on naming: a lost commit stays in the ring for a while.
  */
-static void goes_on(struct lcpfs_blockdev *d, const uint8_t *want, const uint8_t *gone, bool rewinds, bool scar, uint64_t high)
+static void goes_on(struct lcpfs_blockdev *d, const uint8_t *want, const uint8_t *gone, bool rewinds, const char *scar, uint64_t high)
 {
 	uint8_t now[HASH_LEN], held[HASH_LEN];
 	struct lcpfs_pool *p;
@@ -278,7 +278,7 @@ static void goes_on(struct lcpfs_blockdev *d, const uint8_t *want, const uint8_t
 			want = held;
 		}
 		ok_msg(lcpfs_pool_close(p, &err) == 0, "%s", err.msg);
-		if (!ok(dev_clean(d) || (scar && i < 2)))
+		if (!ok(dev_clean_but(d, scar)))
 			return;
 		if (i == 0 && gone) { /* by the back label alone */
 			struct lcpfs_blockdev *c = clone_ram(d);
@@ -314,7 +314,8 @@ static void fallback(unsigned what, unsigned skip)
 	ok_msg(memcmp(now, newest ? second : first, HASH_LEN) == 0, "%s damaged: read-only opens another state", names[what]);
 	ok_msg(what == HURT_UBER || newest || strstr(warned, "taking commit"), "%s damaged: not told: %s", names[what], warned);
 	goes_on(d, newest ? second : first, what == HURT_ROOT || what == HURT_CONFIG ? second : NULL,
-	    what != HURT_UBER && what != HURT_SPACE_BEFORE, what == HURT_SPACE_BEFORE, t.ub.txg);
+	    what != HURT_UBER && what != HURT_SPACE_BEFORE,
+	    what == HURT_UBER ? "uber-lost" : what == HURT_SPACE_BEFORE ? "space-prev" : NULL, t.ub.txg);
 	lcpfs_blockdev_close(d);
 }
 
