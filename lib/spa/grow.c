@@ -35,14 +35,14 @@ int spa_trim_image(struct spa *s, struct lcpfs_error *err)
 }
 
 /*
- * Before a chunk for nodes is put behind it, an image's last chunk for data gives back what it does not use. Not the reverse: the
- * room that a chunk for nodes has left will be used.
+ * Before a chunk is put behind it, an image's last chunk for data gives back what it does not use: an end too short for the block at hand, or what
+ * was meant for data to come. Not so one for nodes: the room that it has left will be used.
  */
-static int make_way(struct spa *s, enum chunk_class cls, struct lcpfs_error *err)
+static int make_way(struct spa *s, struct lcpfs_error *err)
 {
 	const struct cfg_chunk *last = config_chunk(vdev_config(s->vdev), vdev_last_chunk(s->vdev));
 
-	return last && last->cls == CLASS_DATA && cls == CLASS_META ? cut_chunk(s, last, 0, err) : 0;
+	return last && last->cls == CLASS_DATA ? cut_chunk(s, last, 0, err) : 0;
 }
 
 /* Of a device with a fixed size: take `bytes` from the end of the chunk for data that has the most to give. 1: none has so much. */
@@ -109,7 +109,7 @@ int spa_grow(void *arg, unsigned kinds, uint32_t sectors, struct lcpfs_error *er
 	if (classes && vdev_growable(s->vdev) != UINT64_MAX) {
 		rc = grow_fixed(s, cls, sectors, &chunk, err);
 	} else {
-		rc = classes ? make_way(s, cls, err) : 0;
+		rc = classes ? make_way(s, err) : 0;
 		if (!rc)
 			rc = vdev_grow(s->vdev, cls, (uint64_t)sectors * SECTOR, s->txg, &chunk, err);
 	}

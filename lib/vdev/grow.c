@@ -5,6 +5,7 @@
  * is below the size that the policy would give it today, which undoes the cut at an image's close; then chunks are added.
  * Sizes follow the pool's, so that a pool of any size has a few hundred chunks per doubling and the config fits its slot. Chunks for nodes follow
  * what there is for nodes, so that little of them is never written: an image has that as a hole.
+ * Where columns go is told in choose.c.
  */
 #include "base/error.h"
 #include "base/util.h"
@@ -15,9 +16,8 @@
 
 #define MIB_UNITS (MiB / UNIT)
 #define IMAGE_COL_MIN (64 * MIB_UNITS)
+#define IMAGE_COL_FIRST (4 * MIB_UNITS) /* with gaps: the shorter the first one, the smaller the image that has them */
 #define IMAGE_COL_MAX (1024 * MIB_UNITS)
-/* Two copies in columns side by side are so far apart, and a node so short, that 64 KiB lost anywhere leave one of them whole. */
-#define META_COL_MIN 2u
 #define CHUNK_ENTRY 40u /* bytes that a chunk adds to the config before compression, */
 #define MEMBER_ENTRY 8u /* and each of its members */
 
@@ -66,7 +66,7 @@ static uint64_t column_policy(const struct vdev *v, enum chunk_class cls, uint64
 	if (cls == CLASS_META)
 		return meta_policy(v, total, total_units(v, false), size);
 	if (vdev_open_ended(v) && vdev_resizable(v)) {
-		for (want = IMAGE_COL_MIN; want < IMAGE_COL_MAX && want * 2 <= total;)
+		for (want = vdev_has_gaps(v) ? IMAGE_COL_FIRST : IMAGE_COL_MIN; want < IMAGE_COL_MAX && want * 2 <= total;)
 			want *= 2;
 		want = MAX(want, total / 256);
 		least = slot_policy(v, total);
@@ -153,53 +153,6 @@ static int extend_last(struct vdev *v, enum chunk_class cls, const struct column
 	return rc;
 }
 
-/* The first run that has room for a whole column, else the longest with room for `need`. */
-static const struct column_run *choose_run(const struct column_run *r, size_t n, uint64_t need, uint64_t want)
-{
-	const struct column_run *best = NULL;
-
-	for (size_t i = 0; i < n; i++) {
-		if (r[i].units >= MAX(need, want))
-			return &r[i];
-		if (r[i].units >= need && (!best || r[i].units > best->units))
-			best = &r[i];
-	}
-	return best;
-}
-
-/* New columns, as many as a chunk has members, all of one length. */
-struct columns { uint64_t start[COPIES], units, end; unsigned width; };
-
-static bool choose_one(struct columns *c, const struct column_run *r, size_t n, uint64_t need, uint64_t want)
-{
-	const struct column_run *at = choose_run(r, n, need, want);
-
-	if (!at)
-		return false;
-	c->start[0] = at->start;
-	c->units = MIN(at->units, want);
-	/* a rest that is not worth a chunk of its own goes with this one */
-	if (at->units - c->units < want / 2 && at->units <= COL_UNITS_MAX)
-		c->units = at->units;
-	c->end = c->start[0] + c->units;
-	return true;
-}
-
-static bool choose_copies(struct columns *c, const struct column_run *r, size_t n, uint64_t need, uint64_t want, uint64_t align)
-{
-	for (c->units = want; c->units >= need; c->units = round_down(c->units / 2, align)) {
-		unsigned m = 0;
-
-		for (size_t i = 0; i < n; i++)
-			for (uint64_t at = r[i].start, left = r[i].units; m < c->width && left >= c->units; at += c->units, left -= c->units)
-				c->start[m++] = at;
-		c->end = m ? c->start[m - 1] + c->units : 0;
-		if (m == c->width)
-			return true;
-	}
-	return false;
-}
-
 static int append_chunk(struct vdev *v, enum chunk_class cls, const struct columns *at, uint64_t created_txg, struct lcpfs_error *err)
 {
 	struct cfg_chunk *list = realloc(v->cfg.chunks, ((size_t)v->cfg.n_chunks + 1) * sizeof *list);
@@ -225,14 +178,16 @@ static int append_chunk(struct vdev *v, enum chunk_class cls, const struct colum
 static int add_chunk(struct vdev *v, enum chunk_class cls, const struct column_run *r, size_t n, uint64_t need, uint64_t txg,
                      uint32_t *id, struct lcpfs_error *err)
 {
-	uint64_t want = column_policy(v, cls, total_units(v, cls == CLASS_META)), align = vdev_column_align(v);
-	struct columns at = { .width = width_of(cls) };
+	uint64_t meta = total_units(v, true), data = total_units(v, false) - meta, want = column_policy(v, cls, cls == CLASS_META ? meta : data + meta);
+	struct columns at = { .width = width_of(cls), .need = need, .least = slot_policy(v, meta), .align = vdev_column_align(v) };
 	int rc;
 
 	if (!want || v->cfg.next_chunk_id == UINT32_MAX)
 		return lcpfs_fail(err, LCPFS_ELIMIT, "%s: no room in the config for another chunk", v->dev->name);
-	want = MAX(want, round_up(need, align));
-	if (need > COL_UNITS_MAX || !(at.width == 1 ? choose_one(&at, r, n, need, want) : choose_copies(&at, r, n, need, want, align)))
+	at.want = MAX(want, round_up(need, at.align));
+	at.gap = cls == CLASS_DATA && vdev_has_gaps(v) ? vdev_gap(data, meta) : 0;
+	at.open = vdev_open_ended(v) && vdev_resizable(v);
+	if (need > COL_UNITS_MAX || !vdev_choose(&at, r, n))
 		return lcpfs_fail(err, LCPFS_ENOSPC, "%s: no %" PRIu64 " bytes left on the device", v->dev->name, need * UNIT);
 	rc = extend_columns(v, at.end * UNIT, err);
 	if (!rc)

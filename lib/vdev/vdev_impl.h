@@ -9,6 +9,8 @@
 #define DEV_ID 1u /* a pool of this version has one device and one group */
 #define GROUP_ID 1u
 #define COPIES 2u /* of a node, where it has copies */
+/* Two copies in columns side by side are so far apart, and a node so short, that 64 KiB lost anywhere leave one of them whole. */
+#define META_COL_MIN 2u
 #define SECTORS_PER_UNIT (UNIT / SECTOR)
 #define COL_UNITS_MAX ((UINT32_C(1) << 25) - 1) /* the number of a chunk's sectors has 32 bits */
 
@@ -59,4 +61,16 @@ int vdev_extend_file(struct vdev *v, uint64_t size, struct lcpfs_error *err); /*
 /* Free ranges in order, *n of them, cut to the alignment of columns, with room in the array for one more each; NULL: out of memory. */
 struct column_run *vdev_free_runs(const struct vdev *v, size_t *n);
 uint32_t vdev_column_align(const struct vdev *v);                    /* units */
+
+/* choose.c: where new columns go, as many as a chunk has members, all of one length; all in units */
+struct columns {
+	unsigned width;
+	bool open;                         /* the last free run has no end */
+	uint64_t need, want, least, align; /* length: at least, at best; what a chunk for nodes must have for the config to stay small */
+	uint64_t gap;                      /* to be free between columns when this one is there */
+	uint64_t start[COPIES], units, end; /* the choice */
+};
+bool vdev_choose(struct columns *c, const struct column_run *r, size_t n); /* false: no room */
+bool vdev_has_gaps(const struct vdev *v);
+uint64_t vdev_gap(uint64_t data, uint64_t meta); /* what there is of either */
 #endif

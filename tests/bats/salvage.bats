@@ -175,3 +175,15 @@ P
 	echo "$output"
 	[ "$status" -eq 0 ]
 }
+
+@test "an image of more than a few MiB that lost its end or its begin has all names" {
+	tree
+	for i in 1 2 3 4 5; do head -c 2000000 /dev/urandom >"src/dir/sub/random$i"; done
+	mkfs.lcpfs -q tank.img src
+	size=$(stat -c %s tank.img)
+	run "$TESTS_DIR/tools/salvage-check" src tank.img work cut:$((size * 6 / 10)) cut:$((size - 2097152)) 0:2097152 \
+		393216:2097152 $((size - 2097152)):2097152
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ "$output" = *" 0 where nodes are lost with all copies" ]]
+}
