@@ -89,6 +89,8 @@ static int write_trees(struct spa *s, bool recount, struct lcpfs_error *err)
 		rc = spa_space_write(s, err);
 	if (!rc)
 		rc = zio_push(s->zio, err);
+	if (!rc)
+		rc = spa_reclaim_nodes(s, err);
 	if (!rc && s->image)
 		rc = spa_trim_image(s, err);
 	return rc;
@@ -144,6 +146,7 @@ static int publish(struct spa *s, struct lcpfs_error *err)
 	zio_set_txg(s->zio, s->txg);
 	s->priv->committed = true;
 	s->priv->ref_shared = false;
+	s->priv->promised = s->priv->promised_piece = 0;
 	s->changed = false;
 	space_settle(s->space, give_back, s);
 	spa_space_published(s, next);
@@ -257,15 +260,6 @@ static uint64_t floor_of(enum spa_admit kind, uint64_t total)
 	return kind == ADMIT_NORMAL ? spa_slop(total) : kind == ADMIT_FREEING ? spa_slop(total) / 2 : spa_slop(total) / 4;
 }
 
-#define BLOCK_MAX (16 * MiB) /* no block decodes to more */
-
-/* What a change brings may become one block, which free space in pieces does not take: data is not cut to fit. */
-static bool in_one_piece(struct spa *s, uint64_t total, uint64_t extra)
-{
-	return total == UINT64_MAX || vdev_growable(s->vdev) >= extra || space_has_run(s->space, (uint32_t)div_up(MIN(extra, BLOCK_MAX), SECTOR));
-}
-
-#define NODE_ROOM (NODE_TARGET + 2 * KiB) /* what a node takes at most, but for one with an item of its own size */
 #define RUNS_SPARE (64 * MiB)
 
 /*
@@ -291,12 +285,13 @@ static bool in_runs(struct spa *s, uint64_t total, uint64_t need)
 /* 0: there is room, 1: not. Near the limit what is in flight is waited for, so that the answer does not depend on timing. */
 static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct lcpfs_error *err)
 {
-	uint64_t total, used, avail, need;
+	uint64_t total, used, avail, need, in_flight = zio_in_flight(s->zio), data = kind == ADMIT_NORMAL ? extra : 0;
 	int rc;
 
 	room(s, &total, &used, &avail);
 	need = extra + 2 * pending_bytes(s) + floor_of(kind, total) + s->priv->n_ref * (uint64_t)NODE_TARGET;
-	if (avail >= need + zio_in_flight(s->zio) + (kind == ADMIT_NORMAL ? 2 * spa_slop(total) : 0) && in_runs(s, total, need))
+	if (avail >= need + in_flight + (kind == ADMIT_NORMAL ? 2 * spa_slop(total) : 0) && in_runs(s, total, need) &&
+	    spa_data_fits(s, data, in_flight, need - extra, false))
 		return 0;
 	/* how many leaves of REF change is known once they did */
 	rc = spa_ref_settle(s, err);
@@ -306,10 +301,22 @@ static int has_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct l
 		return rc;
 	room(s, &total, &used, &avail);
 	need = extra + 2 * pending_bytes(s) + floor_of(kind, total);
-	if (avail >= need && in_runs(s, total, need) && (kind != ADMIT_NORMAL || in_one_piece(s, total, extra)))
+	if (avail >= need && in_runs(s, total, need) && spa_data_fits(s, data, 0, 2 * pending_bytes(s), true))
 		return 0;
 	lcpfs_fail(err, LCPFS_ENOSPC, "%s is full: %" PRIu64 " bytes free, %" PRIu64 " of them kept in reserve", s->name, avail, spa_slop(total));
 	return 1;
+}
+
+/* Empty chunks are given back before something is refused. */
+static int make_room(struct spa *s, enum spa_admit kind, uint64_t extra, struct lcpfs_error *err)
+{
+	int rc = has_room(s, kind, extra, err), rc2;
+	bool any;
+
+	if (rc != 1)
+		return rc;
+	rc2 = spa_reclaim(s, &any, err);
+	return rc2 ? spa_spoilt(s, rc2, err) : any ? has_room(s, kind, extra, err) : rc;
 }
 
 int spa_admit(struct spa *s, enum spa_admit kind, uint64_t extra_bytes, struct lcpfs_error *err)
@@ -320,11 +327,11 @@ int spa_admit(struct spa *s, enum spa_admit kind, uint64_t extra_bytes, struct l
 	room(s, &total, &used, &avail);
 	rc = total == UINT64_MAX ? 0 : settle_freed(s, total, avail, err);
 	if (!rc && total != UINT64_MAX)
-		rc = has_room(s, kind, extra_bytes, err);
+		rc = make_room(s, kind, extra_bytes, err);
 	if (rc == 1 && kind != ADMIT_NORMAL) {
 		rc = write_early(s, err);
 		if (!rc)
-			rc = has_room(s, kind, extra_bytes, err);
+			rc = make_room(s, kind, extra_bytes, err);
 	}
 	if (!rc)
 		s->changed = true;

@@ -79,7 +79,16 @@ static bool may_double(struct spa *s, uint64_t bytes)
 	uint64_t total, avail;
 
 	spa_room(s, &total, &avail);
-	return total == UINT64_MAX || avail >= bytes + 2 * spa_slop(total);
+	return total == UINT64_MAX || (avail >= bytes + 2 * spa_slop(total) && spa_keeps_promise(s, bytes));
+}
+
+static int grow_into_empty(struct spa *s, struct lcpfs_error *err)
+{
+	bool any;
+	int rc = spa_reclaim(s, &any, err);
+
+	/* chunks were made longer, which may do: whoever asks looks again */
+	return rc ? rc : any ? 0 : lcpfs_fail(err, LCPFS_ENOSPC, "%s: no room for another chunk", s->name);
 }
 
 static int grow_fixed(struct spa *s, enum chunk_class cls, uint32_t sectors, uint32_t *chunk, struct lcpfs_error *err)
@@ -90,7 +99,9 @@ static int grow_fixed(struct spa *s, enum chunk_class cls, uint32_t sectors, uin
 	if (cls == CLASS_META && !may_double(s, wants))
 		return lcpfs_fail(err, LCPFS_ENOSPC, "%s: space is too short for second copies", s->name);
 	rc = vdev_grow(s->vdev, cls, bytes, s->txg, chunk, err);
-	if (rc != -LCPFS_ENOSPC || cls != CLASS_META)
+	if (rc == -LCPFS_ENOSPC && cls == CLASS_DATA)
+		return grow_into_empty(s, err);
+	if (rc != -LCPFS_ENOSPC)
 		return rc;
 	rc = take_from_data(s, wants + (s->image ? 0 : MiB), err); /* columns of disks begin at whole MiB */
 	if (rc)

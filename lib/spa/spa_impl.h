@@ -37,7 +37,10 @@ struct spa_private {
 	struct spa_pages prev_pages;        /* likewise of the one before */
 	bool pages_written;                 /* and the space tree in memory has been made of them */
 	bool repair;                        /* SPA_OPEN_REPAIR */
-	uint64_t runs, runs_busy; /* bytes that were free in runs for nodes, when so many sectors were busy */
+	uint64_t runs, runs_busy;           /* bytes that were free in runs for nodes, when so many sectors were busy */
+	uint64_t pieces, pieces_busy;       /* likewise in runs for data, */
+	uint64_t piece_counted;             /* of so many bytes each */
+	uint64_t promised, promised_piece;  /* what was admitted since the last commit must find runs for pieces as long */
 	uint64_t freed_before;              /* sectors that the newest commit freed more than it took, as far as not loaded */
 };
 
@@ -67,6 +70,19 @@ int spa_open_trees(struct spa *s, const struct uberblock *ub, struct lcpfs_error
 /* grow.c */
 int spa_grow(void *arg, unsigned kinds, uint32_t sectors, struct lcpfs_error *err);
 int spa_trim_image(struct spa *s, struct lcpfs_error *err);
+/* room.c */
+#define NODE_ROOM (NODE_TARGET + 2 * KiB) /* what a node takes at most, but for one with an item of its own size */
+/*
+ * Whether `extra` bytes of data, at worst one block, find room in one piece, beside what is in flight and what nodes may still take. Exactly: nothing is
+ * in flight; else no may be too careful. Yes is a promise.
+ */
+bool spa_data_fits(struct spa *s, uint64_t extra, uint64_t in_flight, uint64_t nodes, bool exactly);
+/* It is kept when nodes are given so many bytes of the device. */
+bool spa_keeps_promise(struct spa *s, uint64_t bytes);
+/* Nothing is being placed. Space is short: every empty chunk is given back; *any: there was one. */
+int spa_reclaim(struct spa *s, bool *any, struct lcpfs_error *err);
+/* At a commit, everything is written: what nodes have left, where it is much. */
+int spa_reclaim_nodes(struct spa *s, struct lcpfs_error *err);
 /* commit.c: bytes in all and what could be allocated at once (UINT64_MAX: without end), and what of it is kept in reserve */
 void spa_room(struct spa *s, uint64_t *total, uint64_t *avail);
 uint64_t spa_slop(uint64_t total);

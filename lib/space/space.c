@@ -55,7 +55,7 @@ void space_destroy(struct space *s)
 	free(s);
 }
 
-static struct chunk *find_chunk(struct space *s, uint32_t id)
+struct chunk *space_find_chunk(struct space *s, uint32_t id)
 {
 	uint32_t lo = 0, hi = s->n_chunks;
 
@@ -82,14 +82,14 @@ static struct chunk *add_chunk(struct space *s, uint32_t id)
 		c[at] = c[at - 1];
 		at--;
 	}
-	c[at] = (struct chunk){ .id = id };
+	c[at] = (struct chunk){ .id = id, .look = true };
 	s->n_chunks++;
 	return &c[at];
 }
 
 static int set_chunk(struct space *s, uint32_t id, uint32_t sectors, unsigned ashift, unsigned kinds, struct lcpfs_error *err)
 {
-	struct chunk *c = find_chunk(s, id);
+	struct chunk *c = space_find_chunk(s, id);
 	uint32_t units = sectors >> (ashift - 9), n_pages = (uint32_t)div_up(units, SPACE_PAGE_UNITS);
 
 	if (!c)
@@ -261,8 +261,10 @@ static bool mark_page(struct page *pg, uint32_t a, uint32_t b, enum mark m)
 
 static int mark(struct space *s, struct chunk *c, uint32_t from, uint32_t to, enum mark m, bool *all, struct lcpfs_error *err)
 {
-	if (m == CLEAR_BUSY)
+	if (m == CLEAR_BUSY) {
 		c->low = MIN(c->low, from);
+		c->look = true;
+	}
 	for (uint32_t p = from / SPACE_PAGE_UNITS; (uint64_t)p * SPACE_PAGE_UNITS < to; p++) {
 		struct page *pg;
 		uint32_t a, b;
@@ -298,21 +300,9 @@ int space_alloc(struct space *s, unsigned kinds, uint32_t sectors, bool counted,
 	return rc;
 }
 
-bool space_has_run(struct space *s, uint32_t sectors)
-{
-	struct chunk *c;
-	uint32_t at;
-	bool yes;
-
-	pthread_mutex_lock(&s->lock);
-	yes = !sectors || !space_find(s, SPACE_ANY, sectors, &c, &at, NULL);
-	pthread_mutex_unlock(&s->lock);
-	return yes;
-}
-
 static int free_range(struct space *s, uint64_t addr, uint32_t sectors, bool counted, bool fresh, struct lcpfs_error *err)
 {
-	struct chunk *c = find_chunk(s, (uint32_t)(addr >> 32));
+	struct chunk *c = space_find_chunk(s, (uint32_t)(addr >> 32));
 	uint32_t from, to;
 	bool all = true;
 	int rc;
@@ -347,7 +337,7 @@ int space_free(struct space *s, uint64_t addr, uint32_t sectors, bool counted, b
 
 static int overlay(struct space *s, uint64_t addr, uint32_t sectors, struct lcpfs_error *err)
 {
-	struct chunk *c = find_chunk(s, (uint32_t)(addr >> 32));
+	struct chunk *c = space_find_chunk(s, (uint32_t)(addr >> 32));
 	uint32_t from, to, a, b;
 
 	if (!c || (uint64_t)(uint32_t)addr + sectors > c->sectors || (uint32_t)addr & ((1u << c->shift) - 1))
@@ -380,7 +370,7 @@ bool space_page_loaded(struct space *s, uint32_t chunk, uint32_t page)
 	bool yes;
 
 	pthread_mutex_lock(&s->lock);
-	c = find_chunk(s, chunk);
+	c = space_find_chunk(s, chunk);
 	yes = c && page < c->n_pages && c->page[page];
 	pthread_mutex_unlock(&s->lock);
 	return yes;
@@ -403,7 +393,7 @@ static int flip_run(struct space *s, struct chunk *c, struct page *pg, uint32_t 
 
 static int set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t *used, bool keep, struct lcpfs_error *err)
 {
-	struct chunk *c = find_chunk(s, chunk);
+	struct chunk *c = space_find_chunk(s, chunk);
 	struct page *pg;
 	int rc = c && page < c->n_pages ? space_load_page(s, c, page, &pg, err) : lcpfs_fail(err, LCPFS_ECORRUPT, "page %u of chunk %u", page, chunk);
 
@@ -431,7 +421,7 @@ int space_set_page(struct space *s, uint32_t chunk, uint32_t page, const uint8_t
 
 static int protect(struct space *s, uint64_t addr, uint32_t sectors, struct lcpfs_error *err)
 {
-	struct chunk *c = find_chunk(s, (uint32_t)(addr >> 32));
+	struct chunk *c = space_find_chunk(s, (uint32_t)(addr >> 32));
 	uint32_t from, to;
 
 	if (!c || (uint64_t)(uint32_t)addr + sectors > c->sectors)
@@ -507,7 +497,7 @@ static void overlay_drop(struct space *s, uint64_t addr)
 static void release(struct space *s, const struct range_list *l)
 {
 	for (size_t i = 0; i < l->n; i++) {
-		struct chunk *c = find_chunk(s, (uint32_t)(l->r[i].addr >> 32));
+		struct chunk *c = space_find_chunk(s, (uint32_t)(l->r[i].addr >> 32));
 		uint32_t from, to;
 		bool all;
 
@@ -581,7 +571,7 @@ int space_high_water(struct space *s, uint32_t chunk, uint32_t *sector, struct l
 
 	pthread_mutex_lock(&s->lock);
 	*sector = 0;
-	c = find_chunk(s, chunk);
+	c = space_find_chunk(s, chunk);
 	for (uint32_t p = c ? c->n_pages : 0; p-- && !rc && !*sector;) {
 		struct page *pg;
 

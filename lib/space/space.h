@@ -42,8 +42,15 @@ int space_set_chunk(struct space *s, uint32_t chunk, uint32_t sectors, unsigned 
  * fit, ascending over chunks. LCPFS_ENOSPC when there is no run: the caller grows the pool and tries again.
  */
 int space_alloc(struct space *s, unsigned kinds, uint32_t sectors, bool counted, uint64_t *addr, struct lcpfs_error *err);
-/* Whether space_alloc would find so many now, in any chunk. */
-bool space_has_run(struct space *s, uint32_t sectors);
+/*
+ * Sectors that are free for things of `piece` sectors each that are not divided, in chunks only for nodes (SPACE_META) or in those for data;
+ * stops at `enough`. Loads pages; what cannot be read counts as full.
+ */
+uint64_t space_in_pieces(struct space *s, unsigned kinds, uint32_t piece, uint64_t enough);
+/* 1: nothing is used in the last K space trees, nor holds a node of them, nor was freed and is not settled; loads its pages. */
+int space_chunk_empty(struct space *s, uint32_t chunk, struct lcpfs_error *err);
+/* An empty chunk is no more; nothing is being placed. */
+void space_drop_chunk(struct space *s, uint32_t chunk);
 /*
  * Sectors that are free in runs of at least `run` sectors, counted in whole runs; stops at `enough`. Loads pages, the last first. What cannot
  * be read counts as full.

@@ -16,6 +16,7 @@ struct chunk {
 	uint32_t low;            /* every unit below is busy */
 	unsigned shift;          /* unit = 2^shift sectors */
 	unsigned kinds;          /* SPACE_*; none: only freed from */
+	bool look;               /* something came free since it was last found not to be empty */
 	struct page **page;
 };
 
@@ -36,6 +37,7 @@ struct space {
 };
 
 static inline bool space_bit(const uint8_t *m, uint32_t i) { return m[i >> 3] >> (i & 7) & 1; }
+struct chunk *space_find_chunk(struct space *s, uint32_t id);
 int space_load_page(struct space *s, struct chunk *c, uint32_t p, struct page **out, struct lcpfs_error *err);
 /* First fit; the units are not marked. LCPFS_ENOSPC when there is no run. */
 int space_find(struct space *s, unsigned kinds, uint32_t sectors, struct chunk **in, uint32_t *at, struct lcpfs_error *err);

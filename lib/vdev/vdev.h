@@ -88,6 +88,14 @@ int vdev_grow(struct vdev *v, enum chunk_class cls, uint64_t min_bytes, uint64_t
 uint64_t vdev_grow_wants(struct vdev *v, enum chunk_class cls, uint64_t min_bytes);
 /* Bytes the pool could still grow by (disks: columns not given out; images: of `size`, else UINT64_MAX). */
 uint64_t vdev_growable(struct vdev *v);
+/* The same, of what comes in pieces of so many bytes that are not divided. */
+uint64_t vdev_growable_pieces(struct vdev *v, uint64_t piece);
+/*
+ * A chunk in which nothing is used, and was not as long as the last K uberblocks go back, leaves the config; its columns are free at once. Where the
+ * size is fixed, chunks for data then take what is free right behind them, as far as the size policy goes.
+ */
+void vdev_drop(struct vdev *v, uint32_t chunk);
+int vdev_stretch(struct vdev *v, struct lcpfs_error *err);
 /* Images without a fixed size: the chunk whose column ends last; 0: none, or something else lies there. */
 uint32_t vdev_last_chunk(struct vdev *v);
 /*

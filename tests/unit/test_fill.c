@@ -188,7 +188,7 @@ static int some_commits(struct fill *f)
 	return rc;
 }
 
-/* What was free at first is free again, but for chunks that hold the pool's own blocks: names leave most of them empty. */
+/* What was free at first is free again, but for chunks that hold the pool's own blocks. */
 static bool all_back(struct fill *f, uint64_t at_first)
 {
 	uint64_t now;
@@ -196,7 +196,7 @@ static bool all_back(struct fill *f, uint64_t at_first)
 	if (!done(f, "commits of an empty pool", some_commits(f)))
 		return false;
 	now = available(f);
-	return ok_msg(now + f->size / (is_long(f) ? 2 : 8) >= at_first, "%s, %llu KiB: %llu KiB are free at the end, %llu were at first", f->what, (unsigned long long)f->size >> 10,
+	return ok_msg(now + f->size / 8 >= at_first, "%s, %llu KiB: %llu KiB are free at the end, %llu were at first", f->what, (unsigned long long)f->size >> 10,
 	    (unsigned long long)now >> 10, (unsigned long long)at_first >> 10);
 }
 
@@ -220,8 +220,8 @@ static void by_files(const char *what, uint64_t size, int (*add)(struct fill *f,
 			break;
 	}
 	f.made = 0;
-	/* chunks that nodes had are not given back to contents */
-	if (f.p && !is_long(&f) && full(&f, until_full(&f, add_large)) && done(&f, "remove", remove_some(&f, 0, 1, 50)))
+	f.what = "large files";
+	if (f.p && full(&f, until_full(&f, add_large)) && done(&f, "remove", remove_some(&f, 0, 1, 50)))
 		ok_msg((uint64_t)f.made * 600000 * 8 > free_first * 4, "after %s: %u large files fit into %llu KiB", what, f.made, (unsigned long long)free_first >> 10);
 	printf("# %s in %llu KiB: %u\n", what, (unsigned long long)size >> 10, first);
 	end(&f);
