@@ -15,22 +15,49 @@ int host_open_noatime(int dirfd, const char *name, int flags)
 	return fd < 0 && errno == EPERM ? openat(dirfd, name, flags | O_CLOEXEC) : fd;
 }
 
-int host_content_open(struct content *c, int dirfd, const char *name, bool follow, struct lcpfs_error *err)
+static int open_fd(int dirfd, const char *name, bool follow, struct lcpfs_error *err)
 {
 	/* O_NONBLOCK: a fifo that took the file's place must not hang us */
 	int fd = host_open_noatime(dirfd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | (follow ? 0 : O_NOFOLLOW));
 
+	return fd < 0 ? lcpfs_fail_errno(err, errno, "cannot open") : fd;
+}
+
+static struct entry_time mtime_of(const struct stat *st)
+{
+	return (struct entry_time){ st->st_mtim.tv_sec, (uint32_t)st->st_mtim.tv_nsec };
+}
+
+int host_content_open(struct content *c, int dirfd, const char *name, bool follow, struct lcpfs_error *err)
+{
+	int fd = open_fd(dirfd, name, follow, err);
+	struct stat st;
+
 	*c = (struct content){ .fd = -1, .done = true };
 	if (fd < 0)
-		return lcpfs_fail_errno(err, errno, "cannot open");
-	if (fstat(fd, &c->at_open) || !S_ISREG(c->at_open.st_mode)) {
+		return fd;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return lcpfs_fail(err, LCPFS_EIO, "is no longer a regular file");
 	}
+	*c = (struct content){ .fd = fd, .size = (uint64_t)st.st_size, .mtime = mtime_of(&st) };
+	c->dense = (uint64_t)st.st_blocks >= (c->size + 511) / 512;
+	return 0;
+}
+
+void host_content_expect(struct content *c, const struct entry *e)
+{
+	*c = (struct content){ .fd = -1, .done = true, .size = e->size, .mtime = e->mtime, .dense = !(e->flags & ENTRY_HOLES) };
+}
+
+int host_content_open_expected(struct content *c, int dirfd, const char *name, bool follow, struct lcpfs_error *err)
+{
+	int fd = open_fd(dirfd, name, follow, err);
+
+	if (fd < 0)
+		return fd;
 	c->fd = fd;
 	c->done = false;
-	c->size = (uint64_t)c->at_open.st_size;
-	c->dense = (uint64_t)c->at_open.st_blocks >= (c->size + 511) / 512;
 	return 0;
 }
 
@@ -65,14 +92,19 @@ static void next_range(struct content *c)
 	c->data_end = MIN((uint64_t)to, c->size);
 }
 
-/* All was read: is it still the file that was opened? */
+/* All was read: is it still the file that was opened, or told of? */
 static int at_end(struct content *c, struct lcpfs_error *err)
 {
+	struct entry_time t;
 	struct stat st;
 
 	c->done = true;
-	if (fstat(c->fd, &st) == 0 && (st.st_size != c->at_open.st_size || st.st_mtim.tv_sec != c->at_open.st_mtim.tv_sec ||
-	                               st.st_mtim.tv_nsec != c->at_open.st_mtim.tv_nsec))
+	if (fstat(c->fd, &st))
+		return 0;
+	if (!S_ISREG(st.st_mode))
+		return lcpfs_fail(err, LCPFS_EIO, "is no longer a regular file");
+	t = mtime_of(&st);
+	if ((uint64_t)st.st_size != c->size || t.sec != c->mtime.sec || t.nsec != c->mtime.nsec)
 		return lcpfs_fail(err, LCPFS_EBUSY, "changed while it was read");
 	return 0;
 }

@@ -59,9 +59,12 @@ struct content {
 	bool done;            /* the end was told */
 	bool dense;           /* no need to ask for holes */
 	uint64_t size, pos, data_end;
-	struct stat at_open;
+	struct entry_time mtime;
 };
 int host_content_open(struct content *c, int dirfd, const char *name, bool follow, struct lcpfs_error *err);
+/* The same, of the file that e tells of: whether it still was that one is seen when all was read. */
+void host_content_expect(struct content *c, const struct entry *e);
+int host_content_open_expected(struct content *c, int dirfd, const char *name, bool follow, struct lcpfs_error *err);
 /* *got = 0 at the end. A failure to read in full is returned as an error once, then the end. */
 int host_content_read(struct content *c, void *buf, size_t len, uint64_t *off, size_t *got, struct lcpfs_error *err);
 void host_content_close(struct content *c);

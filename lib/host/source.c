@@ -59,23 +59,14 @@ static void tell_unread(struct source *s, const struct lcpfs_error *why)
 	warner_tell(&s->w, s->cur->path, why);
 }
 
-/* The entry promised cur->size; what the file has beyond is not told of. */
 static int open_content(struct source *s, struct lcpfs_error *why)
 {
 	struct walk_item *it = &s->it;
-	struct lcpfs_error changed;
-	int rc;
 
 	if (it->opened)
 		return 0;
 	it->opened = true;
-	rc = host_content_open(&it->content, host_dirref_fd(it->dir), it->name, it->follow, why);
-	if (!rc && it->content.size != s->cur->size) {
-		lcpfs_fail(&changed, LCPFS_EBUSY, "changed while it was read");
-		tell_unread(s, &changed);
-		it->content.size = MIN(it->content.size, s->cur->size);
-	}
-	return rc;
+	return host_content_open_expected(&it->content, host_dirref_fd(it->dir), it->name, it->follow, why);
 }
 
 static int source_read(struct entry_source *base, void *buf, size_t len, uint64_t *off, size_t *got, struct lcpfs_error *err)

@@ -240,6 +240,8 @@ static int fill_entry(struct walk *s, struct walk_item *it, struct lcpfs_error *
 	rc = host_attrs_stat(fd, it->name, it->follow, e, &st, &why);
 	if (!rc && S_ISREG(e->mode) && s->eager)
 		rc = open_now(it, fd, &why);
+	else if (!rc && S_ISREG(e->mode))
+		host_content_expect(&it->content, e);
 	if (rc == -LCPFS_ENOMEM)
 		return lcpfs_nomem(err);
 	if (rc) {

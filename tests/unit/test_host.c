@@ -234,6 +234,45 @@ TEST(operands)
 	ht_remove(top);
 }
 
+/* What the walk told of and what is read are not the same: longer, or of another time. What was told of is read. */
+static void expect_told(bool longer)
+{
+	char *top = ht_dir();
+	struct host_source_opts o = { .warn = NULL };
+	struct timespec t[2] = { { 1, 0 }, { 1, 5 } };
+	struct entry_source *s;
+	struct entry e;
+	uint8_t buf[4096];
+	uint64_t off;
+	size_t got;
+	int d = ht_open(top);
+
+	ht_random(d, "f", 0, 1000);
+	ok(host_source_open(&s, top, &o, NULL) == 0);
+	ok(s->ops->next(s, &e, NULL) == 0);
+	entry_fini(&e);
+	ok(s->ops->next(s, &e, NULL) == 0);
+	if (longer)
+		ht_size(d, "f", 1500);
+	else
+		ok(utimensat(d, "f", t, 0) == 0);
+	ok(s->ops->read(s, buf, sizeof buf, &off, &got, NULL) == 0);
+	is_int(got, 1000);
+	ok(s->ops->read(s, buf, sizeof buf, &off, &got, NULL) == 0 && got == 0);
+	ok(e.flags & ENTRY_DATA_UNREAD);
+	is_int(host_source_warnings(s), 1);
+	entry_fini(&e);
+	s->ops->close(s);
+	close(d);
+	ht_remove(top);
+}
+
+TEST(changes_before_read)
+{
+	expect_told(true);
+	expect_told(false);
+}
+
 TEST(shrinks_while_read)
 {
 	char *top = ht_dir();
@@ -526,5 +565,5 @@ TEST(ahead)
 }
 
 TAP_MAIN(T(strange_tree), T(ahead), T(old_kernel), T(ten_thousand_levels), T(moved_while_walking), T(many_names),
-         T(exclude), T(operands),
+         T(exclude), T(operands), T(changes_before_read),
          T(shrinks_while_read), T(escapes), T(existing), T(default_acl_of_target), T(safe), T(aborted), T(unreadable))
