@@ -23,7 +23,12 @@ struct lcpfs_pool;
 enum {
 	LCPFS_OPEN_RO = 0,
 	LCPFS_OPEN_RW = 1,
-	LCPFS_OPEN_LIVE = 2, /* read-only without a lock, while another process may write */
+	/*
+	 * Read-only without a lock, while another process may write. What is read is the newest commit of the moment it was opened; opening is tried
+	 * again when it is moved on meanwhile. A commit's blocks may be written over two commits later: then reading fails with LCPFS_ECSUM or
+	 * LCPFS_EIO, never with wrong contents, and the pool is to be opened again.
+	 */
+	LCPFS_OPEN_LIVE = 2,
 };
 struct lcpfs_open_opts {
 	uint32_t flags;        /* LCPFS_OPEN_* */

@@ -231,7 +231,8 @@ static int next_batch(struct ds_source *s, struct src_dir *d, struct lcpfs_error
 	struct buf after = { 0 };
 	int rc;
 
-	buf_add(&after, d->names.data + d->last, d->names.len - d->last);
+	if (d->names.len > d->last)
+		buf_add(&after, d->names.data + d->last, d->names.len - d->last);
 	if (after.failed)
 		return lcpfs_nomem(err);
 	buf_reset(&d->names);
