@@ -173,7 +173,7 @@ static int put_lost(struct dataset *ds, uint64_t ino, uint8_t type, struct lcpfs
 
 static int put_item(struct applier *a, struct btree *t, const struct ck_fix *f, struct lcpfs_error *err)
 {
-	const uint8_t *key = a->p->bytes.data + f->at;
+	const uint8_t *key = f->klen ? a->p->bytes.data + f->at : NULL;
 	int rc = 0;
 
 	if (!f->ds && key[0] == TBL_REF && !config_has_feature(&vdev_config(a->s->vdev)->incompat, FEATURE_REF))
