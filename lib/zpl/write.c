@@ -214,10 +214,19 @@ static bool in_open_record(const struct zpl *z, uint64_t ino, uint64_t off, uint
 	return open_is(z, ino) && z->open.kind == OPEN_RECORD && off >= z->open.off && end <= z->open.off + z->open.cap;
 }
 
+/* Records of which only a part is new are written whole, each in one piece. */
+static int admit_records(struct dataset *ds, const struct inode *i, uint64_t off, uint64_t end, struct lcpfs_error *err)
+{
+	uint64_t rec = rec_bytes_of(ds, i), whole = MIN(round_up(end, rec), MAX(i->size, end)) - round_down(off, rec);
+
+	return whole > end - off ? zpl_begin(ds, ADMIT_NORMAL, whole, err) : 0;
+}
+
 static int write_in(struct dataset *ds, uint64_t ino, uint64_t off, const void *buf, size_t len, struct lcpfs_error *err)
 {
 	struct zpl *z = ds->zpl;
 	uint64_t end = off + len;
+	bool was_records;
 	struct zi *zi;
 	int rc = regular(ds, ino, &zi, err);
 
@@ -240,9 +249,12 @@ static int write_in(struct dataset *ds, uint64_t ino, uint64_t off, const void *
 		}
 		return rc;
 	}
-	if (mode_of(z, ino, &zi->i) != RECORDS)
+	was_records = mode_of(z, ino, &zi->i) == RECORDS;
+	if (!was_records)
 		rc = to_records(ds, ino, err);
 	else if (!in_open_record(z, ino, off, end))
+		rc = admit_records(ds, &zi->i, off, end, err);
+	if (!rc && was_records && !in_open_record(z, ino, off, end))
 		rc = records_ready(ds, ino, off, end, err);
 	return rc ? rc : records_write(ds, ino, off, buf, len, err);
 }
