@@ -41,6 +41,13 @@ static uint64_t power_above(uint64_t n)
 	return p;
 }
 
+/* Then it does not matter what begins where. */
+static bool in_one_run(struct spa *s, uint64_t bytes)
+{
+	bytes = round_up(bytes + NODE_ROOM, (uint64_t)SECTOR);
+	return bytes <= (uint64_t)UINT32_MAX && data_pieces(s, bytes, bytes) >= bytes;
+}
+
 /* Nodes that find no room among their own begin at the front of a run for data, and where that ends in another one. */
 static uint64_t nodes_among_data(uint64_t nodes, uint64_t piece)
 {
@@ -52,7 +59,7 @@ static uint64_t nodes_among_data(uint64_t nodes, uint64_t piece)
 bool spa_data_fits(struct spa *s, uint64_t extra, uint64_t in_flight, uint64_t nodes, bool exactly)
 {
 	struct spa_private *p = s->priv;
-	uint64_t piece = MIN(round_up(MAX(extra, in_flight ? p->promised_piece : 0), (uint64_t)SECTOR), BLOCK_MAX), need, meta, sectors, used;
+	uint64_t piece = MIN(round_up(MAX(extra, in_flight ? p->promised_piece : 0), (uint64_t)SECTOR), BLOCK_MAX), need, meta, among, sectors, used;
 
 	if (!extra || vdev_growable(s->vdev) == UINT64_MAX)
 		return true;
@@ -61,11 +68,12 @@ bool spa_data_fits(struct spa *s, uint64_t extra, uint64_t in_flight, uint64_t n
 	need = round_up(extra + in_flight, piece);
 	if (!known_to_fit(s, piece, need + nodes + piece)) {
 		meta = space_in_pieces(s->space, SPACE_META, (uint32_t)(NODE_ROOM / SECTOR), nodes / SECTOR + 1) * SECTOR;
-		nodes = nodes_among_data(nodes > meta ? nodes - meta : 0, piece);
+		among = nodes > meta ? nodes - meta : 0;
+		nodes = nodes_among_data(among, piece);
 		p->pieces = data_pieces(s, piece, need + nodes + PIECES_SPARE);
 		p->piece_counted = piece;
 		space_totals(s->space, &sectors, &used, &p->pieces_busy);
-		if (p->pieces < need + nodes)
+		if (p->pieces < need + nodes && !in_one_run(s, extra + in_flight + among))
 			return false;
 	}
 	p->promised = need;
