@@ -8,6 +8,8 @@
 #include "inject.h"
 #include "poolstate.h"
 #include "hosttree.h"
+#include "arc/guard.h"
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -919,6 +921,29 @@ static void test_next(void)
 	test_op(chosen[n_done++]);
 }
 
+static void *join_guards(void *all)
+{
+	guard_join();
+	pthread_barrier_wait(all);
+	return NULL;
+}
+
+/* The cache keeps a guard for each of the most threads that were ever at work at once: that is no loss of the operation that has them first. */
+static void make_guards(void)
+{
+	pthread_t t[32];
+	pthread_barrier_t all;
+
+	guard_init();
+	pthread_barrier_init(&all, NULL, ARRAY_LEN(t));
+	for (unsigned i = 0; i < ARRAY_LEN(t); i++)
+		if (pthread_create(&t[i], NULL, join_guards, &all))
+			abort();
+	for (unsigned i = 0; i < ARRAY_LEN(t); i++)
+		pthread_join(t[i], NULL);
+	pthread_barrier_destroy(&all);
+}
+
 int main(int argc, char *argv[])
 {
 	struct tap_test tests[ARRAY_LEN(ops)];
@@ -934,6 +959,7 @@ int main(int argc, char *argv[])
 		}
 	if (!n)
 		return 0;
+	make_guards();
 	inject_init();
 	make_host();
 	status = tap_run(tests, n, 1, argv);
