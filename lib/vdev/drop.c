@@ -68,6 +68,7 @@ int vdev_stretch(struct vdev *v, struct lcpfs_error *err)
 	return rc;
 }
 
+/* Placing grows the pool on another thread, so the list of chunks is read under the lock. */
 uint64_t vdev_growable_pieces(struct vdev *v, uint64_t piece)
 {
 	uint64_t unit_piece = MAX(div_up(piece, UNIT), UINT64_C(1)), sum = 0;

@@ -231,25 +231,7 @@ uint64_t vdev_grow_wants(struct vdev *v, enum chunk_class cls, uint64_t min_byte
 	return MAX(want, round_up(need, (uint64_t)vdev_column_align(v))) * UNIT * width_of(cls);
 }
 
-/* Placing grows the pool on another thread, so the list of chunks is read under the lock. */
-uint64_t vdev_growable(struct vdev *v)
-{
-	struct column_run *r;
-	uint64_t sum = 0;
-	size_t n = 0;
-
-	if (!v->cfg.n_devices)
-		return 0;
-	if (vdev_open_ended(v) && vdev_resizable(v))
-		return UINT64_MAX;
-	pthread_rwlock_rdlock(&v->lock);
-	r = vdev_free_runs(v, &n);
-	pthread_rwlock_unlock(&v->lock);
-	for (size_t i = 0; r && i < n; i++)
-		sum += r[i].units * UNIT;
-	free(r);
-	return sum;
-}
+uint64_t vdev_growable(struct vdev *v) { return vdev_growable_pieces(v, UNIT); }
 
 /*
  * Of the chunk that lies last the copies move together, as far as that leaves them apart: what was cut off would lie between them, as a hole.
